@@ -1,0 +1,100 @@
+"""Runs the revisions as portal_owner, each in a transaction of its own.
+
+Two ways lead here: `flask db …`, and alembic's command API without a Flask app (portal/serve.py, the tests), where
+`config.attributes["url"]` names the database and `config.attributes["metadata"]`, when it is to be compared, the models.
+"""
+
+import importlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, create_engine, make_url, pool, text
+
+PORTAL = Path(__file__).resolve().parents[1] / "portal"
+OWNER = "portal_owner"
+ONE_AT_A_TIME = 0x7468616E6F746F  # any number, as long as every migrating process asks for the same one
+
+config = context.config
+given_url = config.attributes.get("url")
+
+
+def database_url() -> str:
+    """What `config.attributes` names, else the environment, else the app that runs the command."""
+    url = given_url or os.environ.get("OWNER_DATABASE_URL")
+    if not url:
+        from flask import current_app, has_app_context
+
+        url = current_app.config.get("OWNER_DATABASE_URL") if has_app_context() else None
+    if not url:
+        raise CommandError(f"OWNER_DATABASE_URL is missing: revisions run as {OWNER}. `flask provision` prints it.")
+    return str(url)
+
+
+def models() -> MetaData | None:
+    """The tables of the models; left out where only a URL was handed over, because running revisions needs none."""
+    if given_url:
+        return config.attributes.get("metadata")
+    for path in sorted(PORTAL.glob("*/models.py")):
+        importlib.import_module(f"portal.{path.parent.name}.models")
+    from portal.extensions import db
+
+    return db.metadata
+
+
+def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Leave out the tables of the legacy neighbours: they are in the database and not in the models."""
+    return kind != "table" or (target is not None and name in target.tables)
+
+
+def stamp_new_revisions(_context: Any, _revision: Any, directives: list[Any]) -> None:
+    """A new revision is known by its time, as its file is; none is written when the models say nothing new."""
+    script = directives[0]
+    if getattr(config.cmd_opts, "autogenerate", False) and script.upgrade_ops.is_empty():
+        directives.clear()
+    else:
+        script.rev_id = f"{datetime.now(UTC):%Y%m%d_%H%M}"
+
+
+def say(*, ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
+    for script in step.up_revisions if step.is_upgrade else step.down_revisions:
+        config.print_stdout("%s: %s", "upgraded" if step.is_upgrade else "downgraded", script.doc)
+
+
+def prepare(connection: Connection) -> None:
+    """Check who we are, wait for another migrating process, and never stand in a queue that stops everybody else."""
+    user = connection.scalar(text("SELECT current_user"))
+    if user != OWNER:
+        raise CommandError(f"Revisions run as {OWNER}, not as {user}: what they make belongs to it. Set OWNER_DATABASE_URL.")
+    connection.execute(text("SET statement_timeout = 0; SET lock_timeout = '5min'"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})  # ends with this connection
+    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.commit()
+
+
+def run() -> None:
+    engine = create_engine(make_url(database_url()).set(drivername="postgresql+psycopg2"), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        prepare(connection)
+        context.configure(
+            connection=connection,
+            target_metadata=target,
+            version_table="portal_alembic_version",
+            transaction_per_migration=True,
+            include_name=is_ours,
+            compare_type=True,
+            compare_server_default=True,
+            process_revision_directives=stamp_new_revisions,
+            on_version_apply=() if given_url else say,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+if context.is_offline_mode():
+    raise CommandError("Revisions look at the rows they change, so they cannot be written out as SQL. Run them on the database.")
+target = models()
+run()

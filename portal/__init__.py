@@ -1,0 +1,105 @@
+"""The Thanotopolis Portal: many organizations on one PostgreSQL."""
+
+import logging
+
+from flask import Flask
+
+from portal.config import ROOT, Settings, load_settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application; without `settings` they are read from the environment. Raises SettingsRefused."""
+    settings = settings or load_settings()
+    app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
+    _configure(app, settings)
+    _extend(app)
+    _open_doors(app)
+    _dress(app, settings)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    from portal.auth import services as auth
+    from portal.database.cluster import with_database
+
+    settings = with_database(settings)
+    auth.lifetimes = auth.Lifetimes(
+        settings.session_idle_minutes, settings.session_hours, settings.platform_session_idle_minutes, settings.platform_session_hours
+    )
+    pool = {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": 5, "connect_args": {"connect_timeout": 3}}
+    small = {**pool, "pool_size": 2}
+    app.config.update(
+        PORTAL=settings,
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=pool,
+        SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, **small}},
+        OWNER_DATABASE_URL=settings.owner_database_url,
+        SESSION_COOKIE_NAME="portal" if settings.insecure else "__Host-portal",
+        SESSION_COOKIE_SECURE=not settings.insecure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # headers.refuse_cross_site looks at Origin, which a privacy setting does not take away
+        MAX_CONTENT_LENGTH=1024 * 1024,
+        MAX_FORM_MEMORY_SIZE=1024 * 1024,
+        MAX_FORM_PARTS=500,
+        RATELIMIT_STORAGE_URI="pgrate://",
+        RATELIMIT_STORAGE_OPTIONS={"database_url": settings.database_url},
+        RATELIMIT_KEY_PREFIX="doors",
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    _trust_hosts(app, settings)
+    logging.getLogger("portal").setLevel(logging.INFO)
+
+
+def _trust_hosts(app: Flask, settings: Settings) -> None:
+    hosts = {settings.hostname, "localhost", "127.0.0.1", "[::1]", *filter(None, map(str.strip, settings.trusted_hosts.split(",")))}
+    if settings.serve_subdomains:
+        hosts.add("." + settings.hostname)
+    app.config["TRUSTED_HOSTS"] = sorted(hosts)
+    if settings.proxy_count:
+        from werkzeug.middleware.proxy_fix import ProxyFix
+
+        count = settings.proxy_count
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+
+
+def _extend(app: Flask) -> None:
+    from portal import headers, responses
+    from portal.database import health
+    from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
+    from portal.extensions import csrf, db, limiter, login, migrate
+
+    db.init_app(app)
+    with app.app_context():
+        for engine in db.engines.values():
+            health.guard_connections(engine)
+    migrate.init_app(app, directory=str(ROOT / "migrations"))
+    login.session_protection = None
+    login.init_app(app)
+    headers.init_app(app)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    responses.init_app(app)
+
+
+def _open_doors(app: Flask) -> None:
+    from portal import access, cli
+    from portal.appearance.pages import blueprint as appearance
+    from portal.auth.pages import blueprint as auth
+    from portal.health.pages import blueprint as health
+    from portal.organizations.pages import blueprint as organizations
+    from portal.overview.pages import blueprint as overview
+
+    for blueprint in (overview, organizations, auth, appearance, health):
+        app.register_blueprint(blueprint)
+    cli.init_app(app)
+    access.require_a_guard_on_every_door(app)
+
+
+def _dress(app: Flask, settings: Settings) -> None:
+    from portal import assets, words
+
+    words.init_app(app)
+    assets.init_app(app, ROOT / "static", settings.instance_path / "static" if settings.instance_path else None)

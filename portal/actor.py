@@ -1,0 +1,51 @@
+"""The user who is acting now, as a small frozen object that outlives every transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from flask_login import UserMixin
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a request came from: the network address and the device's own words; None where nothing was told."""
+
+    network: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Actor(UserMixin):  # type: ignore[misc]
+    """A signed-in account and its session; every service takes it as `by=`."""
+
+    id: UUID
+    tenant_id: UUID
+    role: str
+    username: str
+    email: str
+    first_name: str | None
+    last_name: str | None
+    organization_name: str
+    subdomain: str
+    session_id: UUID
+    signed_in_at: datetime
+    credential: str
+    origin: Origin
+
+    def get_id(self) -> str:
+        return self.credential
+
+    @property
+    def full_name(self) -> str:
+        return " ".join(filter(None, (self.first_name, self.last_name))) or self.username
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket(UserMixin):  # type: ignore[misc]
+    """A credential that was just made: all that Flask-Login needs to keep somebody signed in."""
+
+    credential: str
+
+    def get_id(self) -> str:
+        return self.credential

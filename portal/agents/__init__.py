@@ -1,0 +1,1 @@
+"""Agents: the catalogue, and who owns which."""

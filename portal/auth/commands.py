@@ -1,0 +1,24 @@
+"""What people ask for when they sign in."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, SecretStr, StringConstraints
+
+
+def typed_something(text: str) -> str:
+    if not text:
+        raise ValueError("Fill this in.")
+    if "\x00" in text:
+        raise ValueError("This holds a character that cannot be typed.")
+    return text
+
+
+Typed = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(typed_something)]
+
+
+class SignIn(BaseModel):
+    """Organization (subdomain), e-mail or username, password; no rule here tells whether an account exists."""
+
+    organization: Typed
+    login: Typed
+    password: SecretStr

@@ -1,0 +1,64 @@
+"""Hashing passwords: argon2id, few at a time over all processes of the machine, legacy bcrypt still verified."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
+
+# Verified when there is no account to verify against, so that known and unknown take the same time. Nobody's password: it never signs anybody in.
+DECOY = "$argon2id$v=19$m=19456,t=2,p=1$gNACLMVmT7zv0rUt1uVgKg$O5wU2sBIEhb9uBlGzWYbQp9yJpCLa61IXgVN5kVzvwY"
+BCRYPT_BYTES = 72  # the legacy system cut passwords here; bcrypt raises above it
+
+slots_folder = Path(tempfile.gettempdir()) / f"thanotopolis-portal-hashing-{os.getuid()}"
+slots = max(1, (os.cpu_count() or 1) - 1)
+
+
+@cache
+def _hashers() -> PasswordHash:
+    return PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19456, parallelism=1), BcryptHasher()))
+
+
+def hashed(password: str) -> str:
+    with _slot():
+        return _hashers().hash(password)
+
+
+def verified(password: str, stored: str | None) -> tuple[bool, str | None]:
+    """Whether the password is right, and a fresh hash to store where the stored one is out of date."""
+    with _slot():
+        hashers = _hashers()
+        if stored is None:
+            hashers.verify(password, DECOY)
+            return False, None
+        if stored.startswith("$2"):
+            legacy = password.encode()[:BCRYPT_BYTES]
+            right = BcryptHasher().verify(legacy, stored)
+            return right, hashers.hash(password) if right else None
+        return hashers.verify_and_update(password, stored)
+
+
+@contextmanager
+def _slot() -> Iterator[None]:
+    """Wait for one of the machine's slots: a file lock, so that a killed process gives it back."""
+    slots_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = [os.open(slots_folder / f"slot-{number}", os.O_RDWR | os.O_CREAT, 0o600) for number in range(slots)]
+    try:
+        for file in files:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                continue
+        else:
+            fcntl.flock(files[int.from_bytes(os.urandom(1)) % slots], fcntl.LOCK_EX)
+        yield
+    finally:
+        for file in files:
+            os.close(file)

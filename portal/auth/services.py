@@ -1,0 +1,187 @@
+"""Signing in and out, and finding the actor behind a credential."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert, select, text, update
+
+from portal import policy
+from portal.actor import Actor, Origin
+from portal.audit import services as audit
+from portal.auth import passwords
+from portal.auth.commands import SignIn
+from portal.auth.models import SignInSession
+from portal.auth.throttle import Attempt
+from portal.database import tenancy
+from portal.errors import Invalid
+from portal.extensions import db, release, rollback
+from portal.users.models import User
+from portal.values import email_key, username_key
+
+WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long sessions last: minutes without activity and hours in all, for organizations and for the platform's people."""
+
+    idle_minutes: int = 60
+    hours: int = 12
+    platform_idle_minutes: int = 15
+    platform_hours: int = 8
+
+
+lifetimes = Lifetimes()
+
+# One condition for "this session is open", asked by the door and by the overview's figure.
+IS_OPEN = """
+    s.expires_at > now() AND s.auth_epoch = u.auth_epoch AND u.is_active AND t.is_active
+    AND s.seen_at > now() - make_interval(mins => CASE WHEN u.role = ANY(:platform_roles) THEN :platform_idle ELSE :idle END)"""
+SESSIONS = """
+    FROM sessions s
+    JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
+    JOIN tenants t ON t.id = s.tenant_id"""
+FIND_ACTOR = text(
+    tenancy.BIND_TENANT
+    + f"""
+    SELECT u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
+           s.id AS session_id, s.created_at AS signed_in_at, s.seen_at < now() - interval '1 minute' AS stale
+    {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
+)
+SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:session AS uuid);"
+FIND_ACCOUNT = text("""
+    SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
+    FROM users u JOIN tenants t ON t.id = u.tenant_id
+    WHERE u.tenant_id = :tenant AND (u.email_key = :email_key OR u.username_key = :username_key)
+    ORDER BY u.email_key IS NOT DISTINCT FROM :email_key DESC LIMIT 1""")
+DIRECTORY = text("SELECT id FROM organization_directory(:subdomain)")
+
+
+def open_parameters() -> dict[str, Any]:
+    """The parameters of IS_OPEN."""
+    return {
+        "platform_roles": [str(role) for role in policy.PLATFORM_ROLES],
+        "platform_idle": lifetimes.platform_idle_minutes,
+        "idle": lifetimes.idle_minutes,
+    }
+
+
+def organization_id(subdomain: str) -> UUID | None:
+    """The id behind a subdomain, the only thing that is visible without a tenant."""
+    release()
+    tenancy.bind(None)
+    found = db.session.execute(DIRECTORY, {"subdomain": subdomain}).scalar()
+    release()
+    return found
+
+
+def actor_of(credential: str, origin: Origin) -> Actor | None:
+    """Whoever holds this credential (`<tenant>.<secret>`), bound for the rest of the transaction; None when it opens nothing."""
+    tenant, secret = _parts(credential)
+    if tenant is None:
+        return None
+    release()
+    tenancy.bind(tenant, rides=True)
+    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": _digest(secret), **open_parameters()}
+    found = db.session.execute(FIND_ACTOR, parameters).mappings().first()
+    if found is None:
+        rollback()
+        tenancy.bind(None)
+        return None
+    row = dict(found)
+    also = SEEN if row.pop("stale") else ""
+    tenancy.bind_actor(db.session, row["id"], row["role"], also, tenant=str(tenant), session=str(row["session_id"]))
+    return Actor(credential=credential, origin=origin, **row)
+
+
+def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> str:
+    """Open a session for the right password; returns its credential.
+
+    Raises Invalid with one sentence for unknown, wrong, inactive and suspended alike, TooMany when throttled.
+    """
+    attempt = Attempt(account_key(command), origin.network, known_browser)
+    attempt.count()
+    tenant = organization_id(command.organization.lower()) or uuid4()  # an id that no tenant has: the same work for unknown ones
+    tenancy.bind(tenant)
+    keys = {"tenant": tenant, "email_key": _key(email_key, command.login), "username_key": _key(username_key, command.login)}
+    account = db.session.execute(FIND_ACCOUNT, keys).first()
+    release()  # no connection is held while hashing
+    right, fresh_hash = passwords.verified(command.password.get_secret_value(), account.hashed_password if account else None)
+    if account is None or not right or not account.may_sign_in:
+        raise Invalid(WRONG)
+    attempt.succeeded()
+    tenancy.bind(tenant, user=account.id, role=account.role)
+    changed = {"last_sign_in_at": datetime.now(UTC), **({"hashed_password": fresh_hash} if fresh_hash else {})}
+    stays = (User.tenant_id == tenant, User.id == account.id, User.auth_epoch == account.auth_epoch, User.is_active)
+    name = db.session.execute(update(User).where(*stays).values(**changed).returning(User.first_name, User.last_name, User.username)).first()
+    if name is None:  # deactivated or changed while the password was verified
+        raise Invalid(WRONG)
+    credential = open_session(tenant, account.id, account.role, account.auth_epoch, origin)
+    shown = " ".join(filter(None, name[:2])) or name.username
+    audit.record(
+        "signed_in", tenant_id=tenant, actor_id=account.id, actor_name=shown, network=origin.network, object_type="user", object_id=account.id
+    )
+    return credential
+
+
+def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: Origin) -> str:
+    """Write a new session into the running transaction; returns its credential, whose secret is kept nowhere else."""
+    secret = secrets.token_urlsafe(32)
+    hours = lifetimes.platform_hours if policy.is_platform(policy.Holder(role)) else lifetimes.hours
+    db.session.execute(
+        insert(SignInSession).values(
+            tenant_id=tenant,
+            user_id=user,
+            secret_hash=_digest(secret),
+            auth_epoch=auth_epoch,
+            expires_at=datetime.now(UTC) + timedelta(hours=hours),
+            user_agent=origin.user_agent,
+            network=origin.network,
+        )
+    )
+    return f"{tenant.hex}.{secret}"
+
+
+def sign_out(*, by: Actor) -> None:
+    """End the actor's session at once."""
+    db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == by.tenant_id, SignInSession.id == by.session_id))
+    audit.record("signed_out", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id)
+
+
+def note_refusal(actor: Actor, path: str, reason: str) -> None:
+    """Write into the audit log that a signed-in actor was refused at a door."""
+    audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})
+
+
+def account_key(command: SignIn) -> str:
+    return f"{command.organization.lower()}|{command.login.casefold()}"
+
+
+def own_sessions(*, by: Actor) -> Any:
+    """The actor's sessions that have not ended, newest activity first."""
+    columns = (SignInSession.id, SignInSession.user_agent, SignInSession.network, SignInSession.created_at, SignInSession.seen_at)
+    mine = (SignInSession.tenant_id == by.tenant_id, SignInSession.user_id == by.id, SignInSession.expires_at > datetime.now(UTC))
+    return db.session.execute(select(*columns).where(*mine).order_by(SignInSession.seen_at.desc()).limit(20)).all()
+
+
+def _key(make: Any, typed: str) -> str | None:
+    try:
+        return str(make(typed))
+    except ValueError:
+        return None
+
+
+def _parts(credential: str) -> tuple[UUID | None, str]:
+    tenant, _, secret = credential.partition(".")
+    try:
+        return UUID(hex=tenant), secret
+    except ValueError:
+        return None, ""
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,57 @@
+"""Slowing down guesses: counts shared by all workers, by account and network, by network, by account; never a lock for good."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+from limits import RateLimitItem, parse
+
+from portal.errors import TooMany
+from portal.extensions import limiter
+from portal.values import network_of
+
+FROM_ONE_NETWORK_ON_ONE_ACCOUNT = parse("10 per 5 minutes")
+FROM_ONE_NETWORK = parse("300 per hour")
+ON_ONE_ACCOUNT = parse("60 per hour")
+FROM_A_KNOWN_BROWSER = parse("10 per 5 minutes")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to sign in: the account as it was typed, the network, and whether this browser has signed in to it before."""
+
+    account: str
+    network: str | None
+    known_browser: str | None = None
+
+    def counters(self) -> list[tuple[RateLimitItem, str]]:
+        account, network = digest(self.account), digest(network_of(self.network or "unknown"))
+        if self.known_browser:
+            return [(FROM_A_KNOWN_BROWSER, f"browser:{digest(self.known_browser)}:{account}")]
+        return [
+            (FROM_ONE_NETWORK_ON_ONE_ACCOUNT, f"both:{account}:{network}"),
+            (FROM_ONE_NETWORK, f"network:{network}"),
+            (ON_ONE_ACCOUNT, f"account:{account}"),
+        ]
+
+    def count(self) -> None:
+        """Count the try before anything is verified; raises `TooMany` with the seconds to wait."""
+        for limit, key in self.counters():
+            if not limiter.limiter.hit(limit, key):
+                reset = limiter.limiter.get_window_stats(limit, key).reset_time
+                wait = max(1, int(reset - time.time()) + 1)
+                raise TooMany(f"Too many attempts to sign in. Try again in {in_words(wait)}.", retry_after=wait)
+
+    def succeeded(self) -> None:
+        """Take the count back: whoever signs in properly is no guesser."""
+        for limit, key in self.counters():
+            limiter.limiter.hit(limit, key, cost=-1)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def in_words(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return "a minute" if minutes <= 1 else f"{minutes} minutes"

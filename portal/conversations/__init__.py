@@ -1,0 +1,1 @@
+"""Conversations, and the people and agents in them."""

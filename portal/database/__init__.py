@@ -1,0 +1,13 @@
+"""PostgreSQL: the embedded server, its roles, its health, and the session that is bound to a tenant."""
+
+import re
+
+
+def driver_url(url: str) -> str:
+    """Any PostgreSQL address in the spelling that SQLAlchemy hands to psycopg2."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg2://", url)
+
+
+def libpq_url(url: str) -> str:
+    """Any PostgreSQL address in the spelling that libpq (psycopg2.connect, psql) reads."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)

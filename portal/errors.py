@@ -1,0 +1,70 @@
+"""Refusals: what services, guards and forms raise; `responses.refuse` turns them into answers."""
+
+from collections.abc import Callable, Mapping
+
+
+class Refusal(Exception):
+    """Something was asked for and is not done, with the reason in words.
+
+    `message` is a sentence for the person, `fields` maps a form field's name (dotted for nested ones) to what is wrong with it,
+    `who_helps` names who could do it instead, `afterwards` runs in a transaction of its own once the request's was rolled back.
+    """
+
+    status = 400
+    default_message = "This request cannot be understood."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fields: Mapping[str, str] | None = None,
+        who_helps: str | None = None,
+        retry_after: int | None = None,
+        afterwards: Callable[[], None] | None = None,
+    ) -> None:
+        self.message = message or self.default_message
+        self.fields = dict(fields or {})
+        self.who_helps = who_helps
+        self.retry_after = retry_after
+        self.afterwards = afterwards
+        super().__init__(self.message)
+
+
+class Unauthenticated(Refusal):
+    status = 401
+    default_message = "Sign in to go on."
+
+
+class Forbidden(Refusal):
+    status = 403
+    default_message = "Your role does not allow this."
+
+
+class NotFound(Refusal):
+    status = 404
+    default_message = "There is nothing at this address. It may have been removed, or the link may be incomplete."
+
+
+class Conflict(Refusal):
+    status = 409
+    default_message = "Somebody else changed this in the meantime."
+
+
+class Invalid(Refusal):
+    """What was typed cannot be accepted; `Invalid(subdomain="…")` puts the sentence beside that field."""
+
+    status = 422
+    default_message = "Some answers need another look."
+
+    def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None, **beside: str) -> None:
+        super().__init__(message, fields={**(fields or {}), **beside})
+
+
+class TooMany(Refusal):
+    status = 429
+    default_message = "Too many attempts. Wait a little, then try again."
+
+
+class Unavailable(Refusal):
+    status = 503
+    default_message = "The portal cannot reach its database right now. Nothing was changed; try again in a moment."

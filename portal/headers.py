@@ -1,0 +1,52 @@
+"""What every answer tells the browser, and which unsafe requests are not ours."""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request, session
+
+from portal.errors import Forbidden
+from portal.extensions import settings
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(refuse_cross_site)
+    app.after_request(add_headers)
+
+
+def refuse_cross_site() -> None:
+    """An unsafe request that another site's page sent is refused, whatever token it carries."""
+    if request.method in SAFE:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    foreign = site not in (None, "same-origin", "none") or (
+        site is None and origin is not None and urlsplit(origin).netloc != request.host
+    )
+    if foreign:
+        raise Forbidden("This form was sent from another website. Open the portal's own page and send it from there.")
+
+
+def add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if settings().https:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if session.accessed or request.method not in SAFE:
+        response.headers["Cache-Control"] = "no-store"
+    response.vary.update(["Cookie", "HX-Request-Type"])
+    return response

@@ -1,0 +1,1 @@
+"""Organizations: registering one, and what it says about itself."""

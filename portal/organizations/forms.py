@@ -1,0 +1,42 @@
+"""The organization's commands as HTML fields."""
+
+from typing import Any
+
+from wtforms import EmailField, Form, FormField, PasswordField, SelectField, StringField, TelField, TextAreaField
+
+from portal.extensions import settings
+from portal.forms import CreatingForm, typed
+from portal.organizations.commands import RegisterOrganization, context_of
+from portal.values import countries
+
+
+class AddressForm(Form):  # type: ignore[misc]
+    """Every part that any country's addresses have; the page shows those of the chosen one."""
+
+    country = SelectField("Country", validate_choice=False, choices=lambda: [("", "Choose a country"), *countries()])
+    street_address = TextAreaField("Street address")
+    city = StringField("City")
+    city_area = StringField("District")
+    country_area = StringField("Region")
+    postal_code = StringField("Postal code")
+    sorting_code = StringField("Sorting code")
+
+
+class RegistrationForm(CreatingForm):
+    command_type = RegisterOrganization
+
+    name = StringField("Name of your organization")
+    full_name = StringField("Full legal name")
+    subdomain = StringField("Address of your portal")
+    description = TextAreaField("Instructions for your agents")
+    address = FormField(AddressForm)
+    phone = TelField("Phone")
+    organization_email = EmailField("E-mail of the organization")
+    admin_first_name = StringField("First name")
+    admin_last_name = StringField("Last name")
+    admin_username = StringField("Username")
+    admin_email = EmailField("Your e-mail")
+    admin_password = PasswordField("Password")
+
+    def context(self) -> dict[str, Any]:
+        return context_of(typed(self, RegisterOrganization), settings().password_min_length)

@@ -1,0 +1,90 @@
+"""The doors of organizations: registering one, and the small helps while typing."""
+
+from flask import Blueprint, Response, request, url_for
+from pydantic import TypeAdapter, ValidationError
+
+from portal.access import keep_signed_in, origin, public
+from portal.extensions import limiter, settings
+from portal.organizations import services
+from portal.organizations.commands import HINTS
+from portal.organizations.forms import RegistrationForm
+from portal.responses import go_to, page
+from portal.values import Subdomain, address_fields, likely_country, suggest_subdomain
+from portal.values import password_strength as strength_of
+
+blueprint = Blueprint("organizations", __name__)
+SUBDOMAIN: TypeAdapter[str] = TypeAdapter(Subdomain)
+
+
+def registrations() -> str:
+    return settings().registration_limit
+
+
+@blueprint.route("/register", methods=["GET", "POST"])
+@public
+@limiter.limit(registrations, methods=["POST"])
+def register() -> Response:
+    if settings().registration == "closed":
+        return page("organizations/registration_closed.html", status=403 if request.method == "POST" else 200, contact=settings().registration_contact)
+    form = RegistrationForm()
+    if not form.is_submitted():
+        form.address.country.data = likely_country(request.headers.get("Accept-Language")) or ""
+    if not form.is_submitted() or "change_country" in request.form:
+        return page("organizations/register.html", **_shown(form))
+    sign_in_url = settings().public_url + url_for("auth.sign_in", organization=form.subdomain.data)
+    if not form.carry_out(services.register, origin=origin(), nonce=form.nonce.data or "", sign_in_url=sign_in_url):
+        return page("organizations/register.html", status=422, **_shown(form))
+    keep_signed_in(form.result.credential)
+    return go_to("overview.index", notice=f"{form.command.name} is registered. You are signed in as its administrator.")
+
+
+@blueprint.post("/register/address")
+@public
+def register_address() -> Response:
+    """The address part of the form, in the fields of the country that was chosen."""
+    return page("organizations/_address.html", **_shown(RegistrationForm()))
+
+
+@blueprint.get("/register/subdomain")
+@public
+@limiter.limit("120 per minute")
+def check_subdomain() -> Response:
+    """Whether a subdomain is free, taken, reserved or malformed; without one, a suggestion made from the name."""
+    typed = request.args.get("subdomain", "")[:200]
+    suggested = "" if typed else suggest_subdomain(request.args.get("name", "")[:200])
+    state, message = _state_of(typed or suggested)
+    suggestion = None if typed else (suggested if state == "free" else "")
+    return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=suggestion, subdomain=typed or suggested)
+
+
+@blueprint.post("/register/password-strength")
+@public
+@limiter.limit("120 per minute")
+def password_strength() -> Response:
+    """How strong the password is that is being typed, in words; it is looked at and forgotten."""
+    hints = [request.form.get(name, "")[:200] for name in HINTS]
+    strength = strength_of(request.form.get("admin_password", ""), hints, settings().password_min_length)
+    return page("organizations/_strength.html", strength=strength)
+
+
+def _state_of(typed: str) -> tuple[str, str]:
+    if not typed:
+        return "", ""
+    try:
+        subdomain = SUBDOMAIN.validate_python(typed)
+    except ValidationError as error:
+        return "refused", error.errors()[0]["msg"].removeprefix("Value error, ")
+    if services.is_free(subdomain):
+        return "free", f"“{subdomain}” is free."
+    return "taken", f"“{subdomain}” is taken. Choose another one."
+
+
+def _shown(form: RegistrationForm) -> dict[str, object]:
+    country = form.address.country.data or ""
+    public_host = f".{settings().hostname}" if settings().serve_subdomains else ""
+    return {
+        "form": form,
+        "address_fields": address_fields(country) if country else [],
+        "public_host": public_host,
+        "password_min_length": settings().password_min_length,
+    }

@@ -1,0 +1,75 @@
+"""The door of the overview."""
+
+from typing import Any
+
+from flask import Blueprint, Response, url_for
+from flask_login import current_user
+
+from portal import policy
+from portal.access import signed_in
+from portal.actor import Actor
+from portal.extensions import settings
+from portal.overview import services
+from portal.overview.sentences import sentence
+from portal.responses import page
+from portal.values import device_name
+
+blueprint = Blueprint("overview", __name__)
+
+
+@blueprint.get("/")
+@signed_in
+def index() -> Response:
+    actor = current_user._get_current_object()
+    if not policy.administers_organization(actor):
+        return page("overview/index.html", own=own_things(services.of_oneself(by=actor), actor), first_steps=[])
+    overview = services.of_organization(actor.tenant_id, by=actor)
+    return page("overview/index.html", own=None, first_steps=first_steps(overview, actor.subdomain), **figures(overview))
+
+
+def figures(overview: services.Overview) -> dict[str, Any]:
+    """The overview as its page shows it: each figure with its source and its age."""
+    accounts = f"from {overview.people:,} {'account' if overview.people == 1 else 'accounts'}"
+    return {
+        "as_of": overview.as_of,
+        "figures": [
+            {"label": "Active users", "value": overview.active_people, "source": accounts, "as_of": overview.as_of},
+            {"label": "Deactivated users", "value": overview.people - overview.active_people, "source": accounts, "as_of": overview.as_of},
+            {"label": "Sessions open now", "value": overview.open_sessions, "source": "from the sessions", "as_of": overview.as_of},
+        ],
+        "users_by_role": overview.roles,
+        "sign_ins": overview.sign_ins,
+        "sign_ins_source": "from the audit log, days in UTC",
+        "changes": [{"at": entry.at, "actor_name": entry.actor_name, "sentence": sentence(entry)} for entry in overview.changes],
+    }
+
+
+def own_things(own: services.OwnOverview, actor: Actor) -> dict[str, Any]:
+    """What a plain user sees: the own account, the own sessions, and who can help."""
+    return {
+        "role": actor.role,
+        "last_sign_in_at": own.last_sign_in_at,
+        "sessions": [
+            {
+                "device": device_name(session.user_agent),
+                "network": session.network,
+                "created_at": session.created_at,
+                "seen_at": session.seen_at,
+                "current": session.id == actor.session_id,
+            }
+            for session in own.sessions
+        ],
+        "administrators": [
+            {"name": " ".join(filter(None, (person.first_name, person.last_name))) or person.username, "email": person.email}
+            for person in own.administrators
+        ],
+    }
+
+
+def first_steps(overview: services.Overview, subdomain: str) -> list[dict[str, str]]:
+    """What to do first; a step is gone once the facts say that it is done."""
+    if overview.has_signed_in:
+        return []
+    address = settings().public_url + url_for("auth.sign_in", organization=subdomain)
+    text = f"You and your people sign in at {address}. This step goes once you have signed in there yourself."
+    return [{"title": "Keep the address of your sign-in page", "text": text, "url": address}]

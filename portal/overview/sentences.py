@@ -1,0 +1,16 @@
+"""Audit entries in the reader's words."""
+
+from typing import Any
+
+SENTENCES = {
+    "organization_registered": "registered the organization",
+    "signed_in": "signed in",
+    "signed_out": "signed out",
+    "refused": "was refused at a door",
+    "platform_account_created": "was made a platform account",
+}
+
+
+def sentence(entry: Any) -> str:
+    """What happened, to be read after the actor's name; the action's own name where no words are kept for it."""
+    return SENTENCES.get(entry.action, entry.action.replace("_", " "))

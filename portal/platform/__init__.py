@@ -1,0 +1,1 @@
+"""Above the organizations: the reserved tenant `platform` and its people."""

@@ -1,0 +1,172 @@
+"""How answers leave: a page for a browser, a fragment for htmx, problem details for programs; one road for refusals."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, flash, g, jsonify, make_response, redirect, render_template, request, session, url_for
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import HTTPException
+
+from portal import extensions
+from portal.errors import Conflict, NotFound, Refusal, Unavailable
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    400: "This request cannot be understood",
+    401: "Sign in to go on",
+    403: "This is not open to you",
+    404: "Nothing here",
+    405: "This address does not take that",
+    409: "Changed in the meantime",
+    413: "Too large",
+    415: "Unknown kind of data",
+    422: "Some answers need another look",
+    429: "Too many attempts",
+    500: "Something went wrong on our side",
+    503: "Not reachable right now",
+}
+SENTENCES = {
+    400: "Go back, reload the page and try again.",
+    404: NotFound.default_message,
+    405: "Use the forms and links of the portal's own pages.",
+    413: "What was sent is larger than the portal takes. Shorten the texts and send them again.",
+    429: "Wait a little, then try again.",
+    500: "Nothing was changed. The fault has been written to the portal's log; try again in a moment.",
+}
+
+
+def wants_fragment() -> bool:
+    """htmx asks for a part of the page; history restores and boosted visits ask for all of it."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def page(template: str, *, status: int = 200, **context: Any) -> Response:
+    """A page, or the fragment that a page includes; 422 where what was typed was refused."""
+    return make_response(render_template(template, **context), status)
+
+
+def go_to(endpoint: str, notice: str | None = None, **values: Any) -> Response:
+    """On to another page; htmx is told by header, because it would follow a redirect into the row."""
+    if notice:
+        flash(notice)
+    return leave_for(url_for(endpoint, **values))
+
+
+def leave_for(url: str) -> Response:
+    if wants_fragment():
+        return make_response("", 200, {"HX-Redirect": url})
+    return make_response(redirect(url, 303))
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(Refusal, refuse)
+    app.register_error_handler(CSRFError, refuse_csrf)
+    app.register_error_handler(HTTPException, refuse_http)
+    app.register_error_handler(DBAPIError, refuse_database)
+    app.register_error_handler(PoolTimeout, refuse_database)
+    app.register_error_handler(Exception, refuse_fault)
+    app.after_request(finish)
+
+
+def finish(response: Response) -> Response:
+    """Commit what an answer below 400 says was done; a commit that fails is an answer too."""
+    if response.status_code >= 400:
+        extensions.rollback()
+        return response
+    try:
+        extensions.commit()
+        return response
+    except (StaleDataError, IntegrityError):
+        log.exception("commit refused")
+        return refuse(Conflict("Somebody else changed the same thing just now. Nothing was saved; look again and repeat what is still needed."))
+    except (DBAPIError, PoolTimeout) as error:
+        return refuse_database(error)
+
+
+def refuse(refusal: Refusal) -> Response:
+    """Every refusal's answer: rolled back first, then what must stay, then in the form that was asked for."""
+    _end(refusal)
+    response = _rendered(refusal.status, refusal.message, refusal.fields, refusal.who_helps)
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
+def _end(refusal: Refusal) -> None:
+    try:
+        extensions.rollback()
+        if refusal.afterwards:
+            extensions.on_its_own(refusal.afterwards)
+    except (DBAPIError, PoolTimeout):
+        log.exception("what should stay after a refusal was not written")
+        extensions.rollback()
+
+
+def _rendered(status: int, message: str, fields: dict[str, str], who_helps: str | None) -> Response:
+    title = TITLES.get(status, "Refused")
+    if request.path.startswith("/api/"):
+        errors = [{"pointer": "/" + name.replace(".", "/"), "detail": text} for name, text in fields.items()]
+        answer = jsonify(type="about:blank", title=title, status=status, detail=message, **({"errors": errors} if errors else {}))
+        answer.content_type = "application/problem+json"
+        answer.status_code = status
+        return answer
+    if status == 401:
+        return _to_sign_in()
+    if wants_fragment():
+        html = render_template("errors/_notice.html", message=message, who_helps=who_helps)
+        return make_response(html, status, {"HX-Retarget": "#notices", "HX-Reswap": "beforeend"})
+    g.visitor_only = status >= 500  # the error page must not ask the database who is reading
+    return make_response(render_template("errors/page.html", status=status, title=title, message=message, who_helps=who_helps), status)
+
+
+def _to_sign_in() -> Response:
+    had_session = session.pop("_user_id", None) is not None
+    if had_session:
+        flash("You were signed out. Sign in to go on.")
+    wanted = request.full_path.rstrip("?") if request.method == "GET" and not wants_fragment() else None
+    door = url_for("auth.sign_in", next=wanted if wanted != "/" else None)
+    return make_response("", 401, {"HX-Redirect": door}) if wants_fragment() else make_response(redirect(door, 303))
+
+
+def refuse_http(error: HTTPException) -> Response:
+    if error.code is None or error.code < 400:
+        return make_response(error.get_response())
+    extensions.rollback()
+    message = SENTENCES.get(error.code, str(error.description or TITLES.get(error.code)))
+    response = _rendered(error.code, message, {}, None)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
+    retry = getattr(error, "retry_after", None)
+    if retry is not None:
+        response.headers["Retry-After"] = str(retry)
+    return response
+
+
+def refuse_csrf(error: CSRFError) -> Response:
+    ours = extensions.settings()
+    if not request.cookies and not request.is_secure and not ours.insecure and request.host.split(":")[0] not in {"localhost", "127.0.0.1", "[::1]"}:
+        message = f"Your browser kept no cookie, because this page came over plain http from {request.host}. Open {ours.public_url} instead."
+    else:
+        message = "This page was open too long, or your browser keeps no cookies for it. Go back, reload the page and send it again."
+    return refuse(Refusal(message))
+
+
+def refuse_database(error: Exception) -> Response:
+    """The database is away, slow or refused a value: true statuses, never a success page and never a 0."""
+    unreachable = isinstance(error, (OperationalError, PoolTimeout)) or getattr(error, "connection_invalidated", False)
+    if not unreachable:
+        return refuse_fault(error)
+    log.error("database not reachable: %s", str(error).splitlines()[0])
+    return refuse(Unavailable(retry_after=5))
+
+
+def refuse_fault(error: Exception) -> Response:
+    log.error("unexpected fault on %s %s", request.method, request.path, exc_info=error)
+    _end(Refusal())
+    g.visitor_only = True
+    return _rendered(500, SENTENCES[500], {}, None)

@@ -1,0 +1,1 @@
+"""Users: people's accounts in an organization, and their roles."""

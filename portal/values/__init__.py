@@ -1,0 +1,57 @@
+"""What people type, understood once for forms, API and command line: tidied or refused in words, and shown readably."""
+
+from portal.values.accounts import EmailAddress, Username, clean_email, clean_username, email_key, username_key
+from portal.values.address_rules import AddressField, address_fields
+from portal.values.addresses import Address
+from portal.values.countries import countries, country_name
+from portal.values.envelope import format_address
+from portal.values.passwords import Strength, password_fault, password_strength
+from portal.values.phones import example_phone, format_phone, parse_phone
+from portal.values.subdomains import Subdomain, clean_subdomain, reserved_subdomains, suggest_subdomain
+from portal.values.texts import (
+    LongText,
+    Name,
+    OptionalText,
+    PersonName,
+    clean_long_text,
+    clean_name,
+    clean_person_name,
+    sort_key,
+)
+from portal.values.visitors import device_name, likely_country, network_of
+
+__all__ = [
+    "Address",
+    "AddressField",
+    "EmailAddress",
+    "LongText",
+    "Name",
+    "OptionalText",
+    "PersonName",
+    "Strength",
+    "Subdomain",
+    "Username",
+    "address_fields",
+    "clean_email",
+    "clean_long_text",
+    "clean_name",
+    "clean_person_name",
+    "clean_subdomain",
+    "clean_username",
+    "countries",
+    "country_name",
+    "device_name",
+    "email_key",
+    "example_phone",
+    "format_address",
+    "format_phone",
+    "likely_country",
+    "network_of",
+    "parse_phone",
+    "password_fault",
+    "password_strength",
+    "reserved_subdomains",
+    "sort_key",
+    "suggest_subdomain",
+    "username_key",
+]

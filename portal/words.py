@@ -1,0 +1,59 @@
+"""What every template may use: the reader's theme, the doors that exist, and figures and times in words."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, g, request, url_for
+from flask_login import AnonymousUserMixin, current_user
+from markupsafe import Markup
+
+from portal import policy
+from portal.appearance.pages import current_theme
+from portal.extensions import settings
+from portal.overview.sentences import sentence
+
+NAVIGATION = (("Overview", "overview.index"),)
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.filters.update(role_name=role_name, when=when, day=day, number=number, sentence=sentence)
+    app.jinja_env.tests["an_answer_no"] = lambda answer: not answer
+    app.context_processor(everywhere)
+
+
+def everywhere() -> dict[str, Any]:
+    """After a fault of the database nobody is looked up again: the page is then a visitor's."""
+    reader = AnonymousUserMixin() if g.get("visitor_only") else current_user
+    return {
+        "current_user": reader,
+        "policy": policy,
+        "theme": current_theme(),
+        "navigation": navigation(),
+        "registration_open": settings().registration == "open",
+    }
+
+
+def navigation() -> list[dict[str, Any]]:
+    return [{"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint} for label, endpoint in NAVIGATION]
+
+
+def role_name(role: str) -> str:
+    return policy.ROLE_NAMES[policy.Role(role)]
+
+
+def number(figure: int | None) -> str:
+    """A figure with thousands separated; an unknown one is said to be unknown."""
+    return "not measured" if figure is None else f"{figure:,}"
+
+
+def when(moment: datetime | None) -> Markup | str:
+    """A <time> in UTC, which the page's script turns into the reader's zone; 'never' for None."""
+    if moment is None:
+        return "never"
+    exact = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return Markup('<time class="when" datetime="{}" title="{}">{}</time>').format(exact, f"{moment:%Y-%m-%d %H:%M:%S} UTC", shown)
+
+
+def day(moment: Any) -> str:
+    return f"{moment.day} {moment:%b %Y}"

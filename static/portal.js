@@ -1,0 +1,85 @@
+// What neither HTML nor htmx can do. Listeners sit on the document, so that swapped fragments need no wiring.
+"use strict";
+
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const on = (type, selector, act) =>
+    document.addEventListener(type, (event) => {
+      const found = event.target.closest?.(selector);
+      if (found) act(found, event);
+    });
+
+  // Passwords: shown on request, hidden again before they leave, so that browsers do not keep them as plain text.
+  const showPassword = (button, shown) => {
+    byId(button.dataset.shows).type = shown ? "text" : "password";
+    button.querySelector("[data-word]").textContent = shown ? "Hide" : "Show";
+  };
+  on("click", "[data-shows]", (button) => showPassword(button, byId(button.dataset.shows).type === "password"));
+  on("submit", "form", (form) => form.querySelectorAll("[data-shows]").forEach((button) => showPassword(button, false)));
+
+  // Appearance: at once, without leaving the page; htmx tells the server.
+  on("submit", "[data-appearance]", (form, { submitter }) => {
+    if (!submitter) return;
+    if (submitter.value === "system") delete document.documentElement.dataset.bsTheme;
+    else document.documentElement.dataset.bsTheme = submitter.value;
+    for (const button of form.elements.theme) button.setAttribute("aria-pressed", String(button === submitter));
+  });
+
+  // Dialogs, menus, notices.
+  on("click", "[data-opens]", (opener, event) => {
+    event.preventDefault();
+    byId(opener.dataset.opens).showModal();
+  });
+  on("click", "[data-closes]", (button) => button.closest("dialog").close());
+  on("click", "[data-dismisses]", (button) => button.closest(button.dataset.dismisses).remove());
+  document.addEventListener("click", ({ target }) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
+  });
+  document.addEventListener("keydown", ({ key }) => {
+    const menu = key === "Escape" && document.querySelector("details.menu[open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+
+  // A refused form: the first control at fault, or what is said on top.
+  const focusFault = (within) => (within.querySelector("[aria-invalid='true']") ?? within.querySelector(".faults"))?.focus();
+  focusFault(document);
+
+  // A suggestion is written into a field only while nothing else was typed there.
+  const untouched = (input) => !input.value || input.value === input.dataset.suggested;
+  const takeVerdict = (verdict) => {
+    const input = byId(verdict.dataset.verdictFor);
+    const { state, suggestion } = verdict.dataset;
+    if (suggestion !== undefined && untouched(input)) input.value = input.dataset.suggested = suggestion;
+    if (state && state !== "free") input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+  };
+
+  document.addEventListener("htmx:config:request", (event) => {
+    const { sourceElement, request } = event.detail.ctx;
+    const suggests = sourceElement.dataset?.suggests;
+    if (suggests && !untouched(byId(suggests))) event.preventDefault();
+    if (sourceElement.matches("form, [data-password]")) return;
+    for (const password of document.querySelectorAll("[data-password]")) request.body.delete(password.name);
+  });
+
+  // An answer that is not the portal's own (a proxy's page, none at all) is not swapped in; the person is told.
+  const noAnswer = () => byId("notices").replaceChildren(byId("no-answer").content.cloneNode(true));
+  document.addEventListener("htmx:error", noAnswer);
+  document.addEventListener("htmx:before:swap", (event) => {
+    const { response, hx } = event.detail.ctx;
+    if (!(response?.status >= 500) || hx?.retarget) return;
+    event.preventDefault();
+    noAnswer();
+  });
+
+  document.addEventListener("htmx:after:swap", (event) => {
+    const { target, response } = event.detail.ctx;
+    const swapped = (target?.id && byId(target.id)) || target;
+    if (!swapped?.matches) return;
+    if (swapped.matches("[data-verdict-for]")) takeVerdict(swapped);
+    if (swapped.matches("[data-announce]")) byId("announcer").textContent = swapped.dataset.announce;
+    if (response?.status === 422) focusFault(swapped);
+  });
+})();

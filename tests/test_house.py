@@ -1,0 +1,137 @@
+"""The layers of the house, kept by reading every import, every template and every name."""
+
+import ast
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PORTAL, TEMPLATES, STATIC = ROOT / "portal", ROOT / "templates", ROOT / "static"
+
+BASE = {"errors", "config", "actor"}
+MAY_IMPORT = {
+    "errors": set(),
+    "config": set(),
+    "actor": set(),
+    "values": {"errors", "values"},
+    "models": {"extensions", "models"},
+    "policy": {"models"},
+    "commands": {"values", "errors"},
+    "services": {"extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle", *BASE},
+    "passwords": set(),
+    "throttle": {"extensions", "errors", "values"},
+    "forms": {"forms", "commands", "extensions", "errors", "values"},
+    "pages": {"access", "policy", "responses", "forms", "commands", "services", "extensions", "values", "throttle", "health", "tenancy", *BASE},
+    "access": {"extensions", "policy", "services", *BASE},
+    "responses": {"extensions", "errors"},
+    "headers": {"extensions", "errors"},
+}
+PRIVATE = {"pages", "api", "forms"}
+LAYERS = [path for path in PORTAL.rglob("*.py") if path.stem in MAY_IMPORT or path.parent.name == "values"]
+WEB = {"flask", "werkzeug", "flask_wtf", "wtforms", "flask_login"}
+
+
+def layer_of(path: Path) -> str:
+    return "values" if path.parent.name == "values" else path.stem
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def imported_modules(path: Path) -> Iterator[list[str]]:
+    """The portal's modules that a file imports, as their parts below portal/."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "portal":
+            inner = (node.module or "").split(".")[1:]
+            for alias in node.names:
+                parts = [*inner, alias.name]
+                found = [p for p in (parts, inner) if p and (PORTAL.joinpath(*p).with_suffix(".py").exists() or PORTAL.joinpath(*p).is_dir())]
+                yield found[0] if found else parts
+
+
+@pytest.mark.parametrize("path", LAYERS, ids=names(LAYERS))
+def test_each_file_imports_only_the_layers_below_it(path: Path) -> None:
+    allowed = MAY_IMPORT[layer_of(path)]
+    for module in imported_modules(path):
+        layer = "values" if module[0] == "values" else module[-1]
+        assert layer in allowed, f"{path.relative_to(ROOT)} imports {'.'.join(module)}"
+        if layer in PRIVATE and len(module) == 2:
+            assert module[0] == path.parent.name, f"{path.parent.name} reaches into {'.'.join(module)}"
+
+
+RULES = [path for path in LAYERS if layer_of(path) in {"models", "commands", "services", "policy", "errors", "values", "config"}]
+
+
+@pytest.mark.parametrize("path", RULES, ids=names(RULES))
+def test_rules_know_nothing_of_the_web(path: Path) -> None:
+    roots = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots.add((node.module or "").split(".")[0])
+    assert not roots & WEB
+
+
+def calls(name: str) -> set[str]:
+    """The files in which something called `name` is called as a method of the session, or a header of that name is read."""
+    return {str(path.relative_to(PORTAL)) for path in PORTAL.rglob("*.py") if name in path.read_text()}
+
+
+def test_only_the_policy_compares_roles() -> None:
+    for path in PORTAL.rglob("*.py"):
+        if path.stem == "policy":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                operands = [ast.unparse(part) for part in (node.left, *node.comparators)]
+                assert not any(part.endswith(".role") or "Role." in part for part in operands), f"{path}: {ast.unparse(node)}"
+
+
+def test_only_the_responses_look_at_htmx() -> None:
+    assert calls('"HX-Request') == {"responses.py"}
+
+
+def test_only_the_extensions_commit() -> None:
+    assert calls("session.commit(") == {"extensions.py"}
+
+
+PAGES = sorted(path for path in TEMPLATES.rglob("*.html") if path.parent.name not in {"layouts", "components", "mail"})
+
+
+@pytest.mark.parametrize("path", PAGES, ids=names(PAGES))
+def test_pages_extend_a_layout_and_fragments_do_not(path: Path) -> None:
+    assert ("{% extends" in path.read_text()) != path.name.startswith("_")
+
+
+ALL_TEMPLATES = sorted(TEMPLATES.rglob("*.html"))
+
+
+@pytest.mark.parametrize("path", ALL_TEMPLATES, ids=names(ALL_TEMPLATES))
+def test_templates_use_nothing_that_the_content_security_policy_or_htmx_4_leaves_dead(path: Path) -> None:
+    text = path.read_text()
+    if path.parent.name == "mail":
+        return
+    for dead in ("hx-on", "js:", "hx-disabled-elt", "hx-ext=", "onclick=", "onchange=", "<style", 'style="', "|safe", "| safe", "hx-vars"):
+        assert dead not in text, f"{path.relative_to(ROOT)} holds {dead}"
+
+
+def test_vendored_files_are_what_the_manifest_says() -> None:
+    manifest = json.loads((STATIC / "vendor" / "MANIFEST.json").read_text())
+    for entry in manifest:
+        file = STATIC / "vendor" / entry["file"] if not entry["file"].startswith("static/") else ROOT / entry["file"]
+        digest = b64encode(hashlib.sha384(file.read_bytes()).digest()).decode()
+        assert entry["sha384"].removeprefix("sha384-") in (digest, hashlib.sha384(file.read_bytes()).hexdigest()), f"{file} was changed"
+    vendored = {path.name for path in (STATIC / "vendor").rglob("*.min.*")}
+    assert vendored == {Path(entry["file"]).name for entry in manifest}
+
+
+def test_every_module_says_in_one_sentence_what_it_is_for() -> None:
+    for path in PORTAL.rglob("*.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text()))
+        assert docstring, f"{path.relative_to(ROOT)} does not say what it is for"

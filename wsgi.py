@@ -1,0 +1,11 @@
+"""What a WSGI server and the `flask` command load."""
+
+import sys
+
+from portal import create_app
+from portal.config import SettingsRefused
+
+try:
+    app = create_app()
+except SettingsRefused as refused:
+    sys.exit(str(refused))
