@@ -59,9 +59,11 @@ def stamp_new_revisions(_context: Any, _revision: Any, directives: list[Any]) ->
         script.rev_id = f"{datetime.now(UTC):%Y%m%d_%H%M}"
 
 
-def say(*, ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
-    for script in step.up_revisions if step.is_upgrade else step.down_revisions:
-        config.print_stdout("%s: %s", "upgraded" if step.is_upgrade else "downgraded", script.doc)
+def say(*, step: Any, **_context: Any) -> None:
+    """Tell the person at the command line what was done; whoever hands over a URL has a voice of his own."""
+    done = "stamped" if step.is_stamp else "upgraded" if step.is_upgrade else "downgraded"
+    for script in filter(None, step.up_revisions):
+        config.print_stdout("%s: %s (%s)", done, script.doc, script.revision)
 
 
 def prepare(connection: Connection) -> None:
@@ -88,7 +90,7 @@ def run() -> None:
             compare_type=True,
             compare_server_default=True,
             process_revision_directives=stamp_new_revisions,
-            on_version_apply=() if given_url else say,
+            on_version_apply=None if given_url else say,
         )
         with context.begin_transaction():
             context.run_migrations()

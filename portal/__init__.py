@@ -9,7 +9,9 @@ from portal.config import ROOT, Settings, load_settings
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; without `settings` they are read from the environment. Raises SettingsRefused."""
-    settings = settings or load_settings()
+    from portal.database.cluster import with_database
+
+    settings = with_database(settings or load_settings())
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
     _configure(app, settings)
     _extend(app)
@@ -19,13 +21,6 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _configure(app: Flask, settings: Settings) -> None:
-    from portal.auth import services as auth
-    from portal.database.cluster import with_database
-
-    settings = with_database(settings)
-    auth.lifetimes = auth.Lifetimes(
-        settings.session_idle_minutes, settings.session_hours, settings.platform_session_idle_minutes, settings.platform_session_hours
-    )
     pool = {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": 5, "connect_args": {"connect_timeout": 3}}
     small = {**pool, "pool_size": 2}
     app.config.update(
@@ -33,7 +28,10 @@ def _configure(app: Flask, settings: Settings) -> None:
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=pool,
-        SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, **small}},
+        SQLALCHEMY_BINDS={
+            "platform": {"url": settings.platform_database_url, **small},
+            "rates": {"url": settings.database_url, **small, "isolation_level": "AUTOCOMMIT"},
+        },
         OWNER_DATABASE_URL=settings.owner_database_url,
         SESSION_COOKIE_NAME="portal" if settings.insecure else "__Host-portal",
         SESSION_COOKIE_SECURE=not settings.insecure,
@@ -45,7 +43,6 @@ def _configure(app: Flask, settings: Settings) -> None:
         MAX_FORM_MEMORY_SIZE=1024 * 1024,
         MAX_FORM_PARTS=500,
         RATELIMIT_STORAGE_URI="pgrate://",
-        RATELIMIT_STORAGE_OPTIONS={"database_url": settings.database_url},
         RATELIMIT_KEY_PREFIX="doors",
         TEMPLATES_AUTO_RELOAD=False,
     )
@@ -77,7 +74,7 @@ def _extend(app: Flask) -> None:
             health.guard_connections(engine)
     migrate.init_app(app, directory=str(ROOT / "migrations"))
     login.session_protection = None
-    login.init_app(app)
+    login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
     csrf.init_app(app)
     limiter.init_app(app)

@@ -41,10 +41,14 @@ def hand_over(settings: Settings, listener: int) -> NoReturn:
 def _environment(account: Account, folder: Path, listener: int) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SUDO_", "XDG_"))}
     private = ROOT / ".env"
-    if private.exists() and not within_reach(private, account):     # root read it; its values go on, its text does not
+    if private.exists() and not within_reach(private, account):  # root read it; its values go on, its text does not
         env = {name: value for name, value in dotenv_values(private).items() if value is not None} | env
     identity = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
-    return env | identity | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PORTAL_LISTENER": str(listener)}
+    return (
+        env
+        | identity
+        | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PORTAL_LISTENER": str(listener)}
+    )
 
 
 def _become(account: Account) -> None:
@@ -53,7 +57,9 @@ def _become(account: Account) -> None:
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)
     except OSError as error:
-        raise StartRefused(f"Root may not become {account.name} here ({error.strerror}); start the portal as an ordinary account.") from None
+        raise StartRefused(
+            f"Root may not become {account.name} here ({error.strerror}); start the portal as an ordinary account."
+        ) from None
 
 
 def _code() -> set[Path]:
@@ -74,9 +80,10 @@ def _show_code_to(account: Account) -> None:
     parts = {part: _blocker(folder, account) or folder for folder in hidden for part in _parts(folder, account)}
     parts = {part: blocker for part, blocker in parts.items() if not any(above in parts for above in part.parents)}
     try:
-        opened = {part: os.open(part, os.O_PATH | os.O_NOFOLLOW) for part in parts}     # they stay reachable by descriptor
         _call(libc.unshare(CLONE_NEWNS))
         _mount(None, Path("/"), None, MS_REC | MS_PRIVATE)
+        # Opened within the new view, the folders stay reachable by descriptor when their names are covered.
+        opened = {part: os.open(part, os.O_PATH | os.O_NOFOLLOW) for part in parts}
         for blocker in set(parts.values()):
             _mount("tmpfs", blocker, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
         for part, descriptor in opened.items():
@@ -128,8 +135,16 @@ def _call(result: int) -> None:
 
 
 def _check_reach(account: Account, settings: Settings) -> None:
-    needed = [Path(sys.executable), Path(os.__file__), ROOT / "portal" / "serve.py", ROOT / "wsgi.py", Path(compileall.__file__)]
-    needed += [Path(folder) for folder in site.getsitepackages()] + ([installed() / "postgres"] if settings.embedded else [])
+    needed = [
+        Path(sys.executable),
+        Path(os.__file__),
+        ROOT / "portal" / "serve.py",
+        ROOT / "wsgi.py",
+        Path(compileall.__file__),
+    ]
+    needed += [Path(folder) for folder in site.getsitepackages()] + (
+        [installed() / "postgres"] if settings.embedded else []
+    )
     for path in needed:
         if not within_reach(path, account):
             raise StartRefused(

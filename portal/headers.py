@@ -48,5 +48,4 @@ def add_headers(response: Response) -> Response:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     if session.accessed or request.method not in SAFE:
         response.headers["Cache-Control"] = "no-store"
-    response.vary.update(["Cookie", "HX-Request-Type"])
     return response

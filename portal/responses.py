@@ -3,7 +3,8 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, flash, g, jsonify, make_response, redirect, render_template, request, session, url_for
+from flask import Flask, Response, current_app, flash, g, jsonify, make_response, redirect, render_template, request, session, url_for
+from flask.globals import request_ctx
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -74,6 +75,7 @@ def init_app(app: Flask) -> None:
 
 def finish(response: Response) -> Response:
     """Commit what an answer below 400 says was done; a commit that fails is an answer too."""
+    response.vary.update(["Cookie", "HX-Request-Type"])
     if response.status_code >= 400:
         extensions.rollback()
         return response
@@ -135,6 +137,8 @@ def _to_sign_in() -> Response:
 def refuse_http(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return make_response(error.get_response())
+    if request_ctx.url_adapter is None:  # a host name that is not ours: the page's links lead to our own
+        request_ctx.url_adapter = current_app.url_map.bind(extensions.settings().hostname)
     extensions.rollback()
     message = SENTENCES.get(error.code, str(error.description or TITLES.get(error.code)))
     response = _rendered(error.code, message, {}, None)

@@ -52,7 +52,9 @@ def serving_account(run_as: str = "") -> Account:
             raise StartRefused(f"RUN_AS names {name}, which is root; name an account without privileges.")
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     if run_as:
-        raise StartRefused(f"RUN_AS names {run_as}, which is no account of this machine; make it with useradd, or leave RUN_AS away.")
+        raise StartRefused(
+            f"RUN_AS names {run_as}, which is no account of this machine; make it with useradd, or leave RUN_AS away."
+        )
     raise StartRefused("This machine has no account nobody to serve under; make an account and name it by RUN_AS.")
 
 
@@ -68,7 +70,9 @@ def acting_as(account: Account) -> Iterator[None]:
         os.setegid(account.gid)
         os.seteuid(account.uid)
     except OSError as error:
-        raise StartRefused(f"Root may not become {account.name} here ({error.strerror}); start the portal as an ordinary account.") from None
+        raise StartRefused(
+            f"Root may not become {account.name} here ({error.strerror}); start the portal as an ordinary account."
+        ) from None
     try:
         yield
     finally:
@@ -120,7 +124,7 @@ def spawn(
 
     def prepare() -> None:
         die_with_parent(last_signal)
-        if os.getppid() != parent:      # it went before the kernel was asked
+        if os.getppid() != parent:  # it went before the kernel was asked
             os._exit(1)
 
     other = account if account and account.uid != os.geteuid() else None
@@ -148,5 +152,5 @@ def end(process: subprocess.Popen[bytes], *steps: tuple[int, float]) -> None:
 
 def say(sentence: str) -> None:
     """Tell whoever watches the terminal or the log of the service."""
-    with suppress(OSError):     # nobody may be listening any more
+    with suppress(OSError):  # nobody may be listening any more
         print(sentence, file=sys.stderr, flush=True)

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from portal import policy
 from portal.appearance.pages import current_theme
+from portal.audit.sentences import sentence
 from portal.extensions import settings
-from portal.overview.sentences import sentence
 
 NAVIGATION = (("Overview", "overview.index"),)
 

@@ -46,6 +46,11 @@
   const focusFault = (within) => (within.querySelector("[aria-invalid='true']") ?? within.querySelector(".faults"))?.focus();
   focusFault(document);
 
+  // A verdict on what was typed goes with the next key, before the server gives another.
+  document.addEventListener("input", ({ target }) => {
+    if (target.id) document.querySelector(`[data-verdict-for="${CSS.escape(target.id)}"]`)?.replaceChildren();
+  });
+
   // A suggestion is written into a field only while nothing else was typed there.
   const untouched = (input) => !input.value || input.value === input.dataset.suggested;
   const takeVerdict = (verdict) => {

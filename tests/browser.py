@@ -42,8 +42,9 @@ class Page:
         """The sentence that stands beside a field; '' when there is none."""
         control = self.soup.select_one(f'[name="{field}"]')
         assert control is not None, f"no field {field}"
-        faults = [self.soup.find(id=name) for name in (control.get("aria-describedby") or "").split()]
-        return " ".join(one.get_text(" ", strip=True) for one in faults if one is not None and one["id"].endswith("-error"))
+        told = [self.soup.find(id=name) for name in str(control.get("aria-describedby") or "").split()]
+        faults = [fault for one in told if one for fault in ([one] if "refused" in one.get("class", []) else one.select(".refused"))]
+        return " ".join(fault.get_text(" ", strip=True) for fault in faults)
 
     def form(self, css: str = "main form[method=post]") -> dict[str, str]:
         """What the form would send now."""

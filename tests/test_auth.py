@@ -47,7 +47,7 @@ def test_platform_people_sign_in_under_the_reserved_organization(app: Flask, cas
 )
 def test_everybody_who_may_not_sign_in_gets_the_same_answer(browser: Browser, cast: SimpleNamespace, change: dict[str, str]) -> None:
     page = attempt(browser, cast.acme.admin, expect=422, **change)
-    if "\x00" not in str(change):
+    if not any("\x00" in value for value in change.values()):
         assert WRONG in page.text
     assert page.form("form[action*=sign-in]")["password"] == ""
     browser.get("/", expect=303)

@@ -284,7 +284,7 @@ def test_changing_the_country_by_htmx_swaps_the_fieldset_and_keeps_what_no_field
 
 @pytest.mark.parametrize(
     ("subdomain", "said"),
-    [("quiet-harbour", "free"), ("acme", "taken"), ("ACME", "taken"), ("hades", "taken"), ("www", "reserved"), ("a b", ""), ("-x", "")],
+    [("quiet-harbour", "free"), ("acme", "taken"), ("ACME", "taken"), ("hades", "taken"), ("www", "kept for the portal itself"), ("a b", ""), ("-x", "")],
 )
 def test_a_subdomain_is_checked_while_it_is_typed(browser: Browser, subdomain: str, said: str) -> None:
     page = browser.get("organizations.check_subdomain", subdomain=subdomain, htmx=True)

@@ -7,7 +7,8 @@ name; the younger one, and whatever has no such form, gets a name made from what
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from alembic import op
 from sqlalchemy import Row, text
@@ -69,7 +70,7 @@ def rename_subdomains() -> None:
             ADD CONSTRAINT tenants_subdomain_form CHECK (subdomain ~ '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$')""")
 
 
-def renamed(rows: list[Row]) -> Iterator[tuple[Row, str, str]]:
+def renamed(rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], str, str]]:
     """The rows, oldest first, that cannot keep their subdomain, each with a new one and the reason.
 
     Names that are only spelled in other letters go to their oldest holder before any name is made up.
@@ -91,7 +92,7 @@ def renamed(rows: list[Row]) -> Iterator[tuple[Row, str, str]]:
         yield row, new, why
 
 
-def host_name(row: Row) -> str:
+def host_name(row: Row[Any]) -> str:
     """What can be kept of the subdomain, else of the organization's name, else a name from the row's id."""
     for typed in (row.subdomain, row.name):
         slug = re.sub(r"[^a-z0-9]+", "-", plain_letters(typed)).strip("-")[:60].strip("-")

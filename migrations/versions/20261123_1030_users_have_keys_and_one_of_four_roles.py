@@ -7,6 +7,7 @@ organization, so both become `org_admin`; whoever had another role, or none, is 
 
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from alembic import op
 from email_validator import EmailNotValidError, validate_email
@@ -104,7 +105,7 @@ def work_out_keys() -> None:
     op.execute("ANALYZE portal_keys_of_users")
 
 
-def keys_of(users: Iterable[Row]) -> list[dict[str, object]]:
+def keys_of(users: Iterable[Row[Any]]) -> list[dict[str, object]]:
     return [
         {
             "id": user.id,

@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from alembic import op
@@ -99,7 +100,7 @@ def make_agents() -> None:
         FROM portal_spellings_of_agents AS spellings JOIN agents ON agents.id = agent_id WHERE made_up""")
 
 
-def write_agents(spellings: Iterable[Row], known: dict[tuple[UUID | None, str], UUID]) -> None:
+def write_agents(spellings: Iterable[Row[Any]], known: dict[tuple[UUID | None, str], UUID]) -> None:
     agents, meant = [], []
     for tenant_id, typed in spellings:
         agent_type = type_of(typed)

@@ -52,6 +52,7 @@ AGENT_DATA = "agent_type, name, description, configuration_template, is_active"
 
 OWN = "tenant_id = app_tenant()"
 ANY_OR_BOUND = "(app_tenant() IS NULL OR tenant_id = app_tenant())"
+ANY_OR_BOUND_TENANT = "(app_tenant() IS NULL OR id = app_tenant())"
 EXPIRED = "expires_at < now()"
 BELOW_PLATFORM = "role IN ('user', 'org_admin')"
 ITSELF = "id = app_user()"
@@ -112,9 +113,9 @@ RULES: dict[str, dict[str, dict[str, Rule]]] = {
     },
     PLATFORM: {
         "tenants": {
-            READ: (TENANT, "(app_tenant() IS NULL OR id = app_tenant())", None),
-            ADD: (TENANT, None, "(app_tenant() IS NULL OR id = app_tenant())"),
-            CHANGE: (f"is_active, {TENANT_DATA}", *["(app_tenant() IS NULL OR id = app_tenant())"] * 2),
+            READ: (TENANT, ANY_OR_BOUND_TENANT, None),
+            ADD: (TENANT, None, ANY_OR_BOUND_TENANT),
+            CHANGE: (f"is_active, {TENANT_DATA}", ANY_OR_BOUND_TENANT, ANY_OR_BOUND_TENANT),
         },
         "users": {
             READ: (True, ANY_OR_BOUND, None),

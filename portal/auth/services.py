@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,24 +17,12 @@ from portal.auth.models import SignInSession
 from portal.auth.throttle import Attempt
 from portal.database import tenancy
 from portal.errors import Invalid
-from portal.extensions import db, release, rollback
+from portal.extensions import db, release, rollback, settings
 from portal.users.models import User
 from portal.values import email_key, username_key
 
 WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
 
-
-@dataclass(frozen=True)
-class Lifetimes:
-    """How long sessions last: minutes without activity and hours in all, for organizations and for the platform's people."""
-
-    idle_minutes: int = 60
-    hours: int = 12
-    platform_idle_minutes: int = 15
-    platform_hours: int = 8
-
-
-lifetimes = Lifetimes()
 
 # One condition for "this session is open", asked by the door and by the overview's figure.
 IS_OPEN = """
@@ -52,7 +39,7 @@ FIND_ACTOR = text(
            s.id AS session_id, s.created_at AS signed_in_at, s.seen_at < now() - interval '1 minute' AS stale
     {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
 )
-SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:session AS uuid);"
+SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:seen AS uuid);"
 FIND_ACCOUNT = text("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
     FROM users u JOIN tenants t ON t.id = u.tenant_id
@@ -65,8 +52,8 @@ def open_parameters() -> dict[str, Any]:
     """The parameters of IS_OPEN."""
     return {
         "platform_roles": [str(role) for role in policy.PLATFORM_ROLES],
-        "platform_idle": lifetimes.platform_idle_minutes,
-        "idle": lifetimes.idle_minutes,
+        "platform_idle": settings().platform_session_idle_minutes,
+        "idle": settings().session_idle_minutes,
     }
 
 
@@ -94,7 +81,7 @@ def actor_of(credential: str, origin: Origin) -> Actor | None:
         return None
     row = dict(found)
     also = SEEN if row.pop("stale") else ""
-    tenancy.bind_actor(db.session, row["id"], row["role"], also, tenant=str(tenant), session=str(row["session_id"]))
+    tenancy.bind_actor(db.session, row["id"], row["role"], also, tenant=str(tenant), seen=str(row["session_id"]))
     return Actor(credential=credential, origin=origin, **row)
 
 
@@ -131,7 +118,7 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
 def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: Origin) -> str:
     """Write a new session into the running transaction; returns its credential, whose secret is kept nowhere else."""
     secret = secrets.token_urlsafe(32)
-    hours = lifetimes.platform_hours if policy.is_platform(policy.Holder(role)) else lifetimes.hours
+    hours = settings().platform_session_hours if policy.is_platform(policy.Holder(role)) else settings().session_hours
     db.session.execute(
         insert(SignInSession).values(
             tenant_id=tenant,

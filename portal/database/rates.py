@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
+from flask import current_app
 from limits.storage import Storage
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 INCREMENT = text("""
@@ -19,13 +20,16 @@ RESET = text("DELETE FROM rate_limits")
 
 
 class PostgresStorage(Storage):
-    """Storage for Flask-Limiter; each count is a transaction of its own, because a rolled-back request counts too."""
+    """Storage for Flask-Limiter in the running application's database.
+
+    Its engine commits each statement by itself, because a request that is rolled back counts too.
+    """
 
     STORAGE_SCHEME = ["pgrate"]
 
-    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, *, database_url: str, **options: Any) -> None:
-        super().__init__(uri, wrap_exceptions, **options)
-        self.engine = create_engine(database_url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=3)
+    @property
+    def engine(self) -> Engine:
+        return current_app.extensions["sqlalchemy"].engines["rates"]  # type: ignore[no-any-return]
 
     @property
     def base_exceptions(self) -> type[Exception]:

@@ -15,7 +15,7 @@ from portal.database import binaries
 from portal.system import Account, StartRefused, acting_as, end, spawn
 
 SUPERUSER = "portal_admin"
-PORT = "5432"                      # names the socket only; nothing listens on TCP
+PORT = "5432"  # names the socket only; nothing listens on TCP
 TEMPORARY = "/tmp"  # noqa: S108  (the folder made there is refused unless it is ours)
 LOG_BYTES = 5_000_000
 SETTINGS = {
@@ -25,7 +25,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "jit": "off",
-    "log_error_verbosity": "terse",        # details and statements hold what people typed
+    "log_error_verbosity": "terse",  # details and statements hold what people typed
     "log_min_error_statement": "panic",
 }
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -75,13 +75,17 @@ class Server:
             with open(words, "w", opener=_private) as file:
                 file.write(password)
         try:
-            locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if binaries.major_version(self.programs) >= 17 else []
+            locale = (
+                ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+                if binaries.major_version(self.programs) >= 17
+                else []
+            )
             made = self._spawn("initdb", "-D", unfinished, "-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", f"--pwfile={words}",
                                "--locale=C.UTF-8", *locale, *["--no-sync"] * self.fast)  # fmt: skip
             if made.wait() != 0:
                 raise StartRefused(f"The database could not be made: {self._last_words()}")
             with acting_as(self.account):
-                unfinished.rename(self.data)        # at once: a killed initdb leaves nothing that looks finished
+                unfinished.rename(self.data)  # at once: a killed initdb leaves nothing that looks finished
         finally:
             with acting_as(self.account):
                 words.unlink(missing_ok=True)
@@ -98,7 +102,9 @@ class Server:
         """True once it is ready; False where another try is worth it."""
         options = SETTINGS | (FAST if self.fast else {})
         options |= {"unix_socket_directories": str(self.socket), "max_connections": str(self.connections)}
-        self.process = self._spawn("postgres", "-D", self.data, *[f"--{name}={value}" for name, value in options.items()])
+        self.process = self._spawn(
+            "postgres", "-D", self.data, *[f"--{name}={value}" for name, value in options.items()]
+        )
         while self.alive:
             if self._status() == (self.process.pid, "ready"):
                 return True
@@ -107,7 +113,9 @@ class Server:
                 raise StartRefused(f"PostgreSQL did not get ready within a minute: {self._last_words()}")
             time.sleep(0.01)
         words = self._last_words()
-        if "shared memory" in words and time.monotonic() < deadline:     # backends of a killed predecessor are still leaving
+        if (
+            "shared memory" in words and time.monotonic() < deadline
+        ):  # backends of a killed predecessor are still leaving
             return False
         raise StartRefused(f"PostgreSQL did not start: {words}")
 
@@ -140,7 +148,9 @@ class Server:
                 return f"\0-D\0{self.data}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 return False
-        seen = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        seen = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
         return f"-D {self.data} " in seen.stdout
 
     def _make_socket_folder(self) -> None:
@@ -151,7 +161,9 @@ class Server:
             except FileExistsError:
                 found = self.socket.lstat()
                 if found.st_uid != self.account.uid or found.st_mode != 0o40700:
-                    raise StartRefused(f"{self.socket} is not the private folder of {self.account.name} it should be; remove it.") from None
+                    raise StartRefused(
+                        f"{self.socket} is not the private folder of {self.account.name} it should be; remove it."
+                    ) from None
 
     def _spawn(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
         with acting_as(self.account):
@@ -160,7 +172,13 @@ class Server:
             log = open(self.log, "ab", opener=_private)  # noqa: SIM115
         with log:
             env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-            return spawn([self.programs / program, *arguments], account=self.account, last_signal=signal.SIGINT, env=env, output=log)
+            return spawn(
+                [self.programs / program, *arguments],
+                account=self.account,
+                last_signal=signal.SIGINT,
+                env=env,
+                output=log,
+            )
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()[-8:]

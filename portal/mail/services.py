@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from portal.extensions import db
 from portal.mail.models import OutboxMail
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mail"
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
 @cache
@@ -26,7 +26,7 @@ def queue(template: str, *, tenant_id: UUID, to: str, subject: str, **context: A
             tenant_id=tenant_id,
             recipient=to,
             subject=subject,
-            body_text=environment.get_template(f"{template}.txt").render(context),
-            body_html=environment.get_template(f"{template}.html").render(context),
+            body_text=environment.get_template(f"mail/{template}.txt").render(context),
+            body_html=environment.get_template(f"mail/{template}.html").render(context),
         )
     )

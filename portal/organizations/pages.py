@@ -9,7 +9,7 @@ from portal.organizations import services
 from portal.organizations.commands import HINTS
 from portal.organizations.forms import RegistrationForm
 from portal.responses import go_to, page
-from portal.values import Subdomain, address_fields, likely_country, suggest_subdomain
+from portal.values import Subdomain, address_fields, countries, likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
 
 blueprint = Blueprint("organizations", __name__)
@@ -84,7 +84,7 @@ def _shown(form: RegistrationForm) -> dict[str, object]:
     public_host = f".{settings().hostname}" if settings().serve_subdomains else ""
     return {
         "form": form,
-        "address_fields": address_fields(country) if country else [],
+        "address_fields": address_fields(country) if country in dict(countries()) else [],
         "public_host": public_host,
         "password_min_length": settings().password_min_length,
     }

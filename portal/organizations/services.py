@@ -95,8 +95,8 @@ def _register(command: RegisterOrganization, hash_: str, origin: Origin, nonce: 
         tenant_id=tenant_id,
         to=command.admin_email,
         subject=f"{command.name} is registered",
-        organization=command.name,
-        person=person,
+        organization=tenant,
+        person=admin,
         sign_in_url=sign_in_url,
     )
     credential = auth.open_session(tenant_id, admin_id, Role.ORG_ADMIN, 0, origin)

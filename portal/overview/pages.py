@@ -8,9 +8,9 @@ from flask_login import current_user
 from portal import policy
 from portal.access import signed_in
 from portal.actor import Actor
+from portal.audit.sentences import sentence
 from portal.extensions import settings
 from portal.overview import services
-from portal.overview.sentences import sentence
 from portal.responses import page
 from portal.values import device_name
 

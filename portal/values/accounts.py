@@ -1,11 +1,14 @@
 """What an account is known by: username and e-mail address, and the keys under which twins are found."""
 
 import unicodedata
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field
 
 from portal.values.texts import clean_line
+
+if TYPE_CHECKING:
+    from email_validator import ValidatedEmail
 
 SHORTEST_USERNAME, LONGEST_USERNAME = 3, 64
 LONGEST_EMAIL = 254
@@ -68,20 +71,25 @@ def clean_email(value: object) -> str:
     text = clean_line(value, LONGEST_EMAIL)
     if not text:
         raise ValueError("Enter an e-mail address, for example mara@example.org.")
-    email_key(text)
+    _validated(text, deliverable=True)
     return text
 
 
 def email_key(text: str) -> str:
     """The key that twins of an address share: lower-case local part @ ASCII domain. ValueError if it is no address."""
+    address = _validated(clean_line(text, LONGEST_EMAIL), deliverable=False)
+    local = unicodedata.normalize("NFC", address.local_part.lower())
+    return f"{local}@{address.ascii_domain.lower()}"
+
+
+def _validated(text: str, *, deliverable: bool) -> "ValidatedEmail":
+    """The parts of an address; `deliverable` refuses domains that no mail on the internet reaches, such as .local."""
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        address = validate_email(clean_line(text, LONGEST_EMAIL), check_deliverability=False)
+        return validate_email(text, check_deliverability=False, globally_deliverable=deliverable)
     except EmailNotValidError as error:
         raise ValueError(_email_sentence(text, error)) from None
-    local = unicodedata.normalize("NFC", address.local_part.lower())
-    return f"{local}@{address.ascii_domain.lower()}"
 
 
 def _email_sentence(text: str, error: Exception) -> str:

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from portal.values.address_rules import address_fields, check_for_country
-from portal.values.countries import find_country
+from portal.values.countries import country_codes, find_country
 from portal.values.texts import clean_line, clean_lines, harmful_sentence
 
 LARGEST = 8 * 1024
@@ -87,16 +87,16 @@ def read_address(typed: object) -> tuple[dict[str, Any], Faults]:
     faults |= _extra_faults(extra)
     if "country" not in faults:
         address, country_faults = check_for_country(address)
-        faults = _in_order(address["country"], country_faults | faults)
+        faults = country_faults | faults
     if not faults and len(json.dumps(address | extra, ensure_ascii=False).encode()) > LARGEST:
         faults[""] = TOO_LARGE
-    return address | extra, faults
+    return address | extra, _in_order(address.get("country", ""), faults)
 
 
 def _in_order(country: str, faults: Faults) -> Faults:
     """The faults as the form has its fields."""
-    keys = ["country", *(field.key for field in address_fields(country)), *faults]
-    return {key: faults[key] for key in keys if key in faults}
+    parts = [field.key for field in address_fields(country)] if country in country_codes() else READERS
+    return {key: faults[key] for key in ["country", *parts, *faults] if key in faults}
 
 
 def _with_known_keys(typed: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,9 +119,7 @@ def _read_parts(given: Mapping[str, Any]) -> tuple[dict[str, Any], Faults]:
         if code:
             address["country"] = code
         else:
-            faults["country"] = (
-                _unknown_country(address.get("country"))
-            )
+            faults["country"] = _unknown_country(address.get("country"))
     return address, faults
 
 
@@ -169,6 +167,7 @@ def _json_fault(node: object, depth: int) -> str | None:
         return "This number cannot be kept. Write an ordinary number, or text."
     if isinstance(node, int) and node.bit_length() > LONGEST_NUMBER:
         return "This number is too long to keep. Write it as text."
-    if not isinstance(node, dict | list | int | float | None):
+    wrong_key = isinstance(node, dict) and not all(isinstance(key, str) for key in node)
+    if wrong_key or not isinstance(node, dict | list | int | float | None):
         return "This cannot be kept as JSON. Write it as text, a number, a list or an object."
     return None

@@ -17,7 +17,7 @@ COUNT_WORDS = ("", "one digit", "two digits", "three digits", "four digits", "fi
 
 
 def parse_phone(text: object, country: str | None) -> str:
-    """The E.164 form ("+35314960000") of a number written as in `country` (code or name), or with + and any code.
+    """The E.164 form ("+35314960000") of a number as written in `country` (code or name), or with any + code.
 
     ValueError with a sentence for people, which shows an example of the country.
     """
@@ -88,8 +88,8 @@ def _invalid(number: "PhoneNumber") -> str:
         return "This number is not in use in its country. Check its digits."
     missing = _digits_missing(number)
     if missing:
-        count = COUNT_WORDS[abs(missing)]
-        return f"This number is {count} {'short' if missing > 0 else 'too long'} for {name}. A whole one looks like {example}."
+        off = f"{COUNT_WORDS[abs(missing)]} {'short' if missing > 0 else 'too long'}"
+        return f"This number is {off} for {name}. A whole one looks like {example}."
     return f"This number is not in use in {name}. Check its digits; a number there looks like {example}."
 
 
