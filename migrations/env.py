@@ -1,7 +1,8 @@
 """Runs the revisions as portal_owner, each in a transaction of its own.
 
 Two ways lead here: `flask db …`, and alembic's command API without a Flask app (portal/serve.py, the tests), where
-`config.attributes["url"]` names the database and `config.attributes["metadata"]`, when it is to be compared, the models.
+`config.attributes["url"]` names the database, `["metadata"]` the models when they are to be compared, and `["patience"]` how long a
+revision waits for a table (10s).
 """
 
 import importlib
@@ -13,9 +14,11 @@ from typing import Any
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, create_engine, make_url, pool, text
+from sqlalchemy.exc import OperationalError
 
 PORTAL = Path(__file__).resolve().parents[1] / "portal"
 OWNER = "portal_owner"
+LOCK_NOT_AVAILABLE = "55P03"
 ONE_AT_A_TIME = 0x7468616E6F746F  # any number, as long as every migrating process asks for the same one
 
 config = context.config
@@ -73,7 +76,7 @@ def prepare(connection: Connection) -> None:
         raise CommandError(f"Revisions run as {OWNER}, not as {user}: what they make belongs to it. Set OWNER_DATABASE_URL.")
     connection.execute(text("SET statement_timeout = 0; SET lock_timeout = '5min'"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})  # ends with this connection
-    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.execute(text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": config.attributes.get("patience", "10s")})
     connection.commit()
 
 
@@ -92,8 +95,13 @@ def run() -> None:
             process_revision_directives=stamp_new_revisions,
             on_version_apply=None if given_url else say,
         )
-        with context.begin_transaction():
-            context.run_migrations()
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise CommandError("Another program holds a table that must be changed. Nothing of this revision was done; try again.") from error
 
 
 if context.is_offline_mode():

@@ -45,6 +45,8 @@ def _configure(app: Flask, settings: Settings) -> None:
         RATELIMIT_STORAGE_URI="pgrate://",
         RATELIMIT_KEY_PREFIX="doors",
         TEMPLATES_AUTO_RELOAD=False,
+        COMPRESS_MIMETYPES=["text/html", "application/json", "application/problem+json"],
+        COMPRESS_ALGORITHM=["br", "gzip"],
     )
     _trust_hosts(app, settings)
     logging.getLogger("portal").setLevel(logging.INFO)
@@ -66,8 +68,9 @@ def _extend(app: Flask) -> None:
     from portal import headers, responses
     from portal.database import health
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
-    from portal.extensions import csrf, db, limiter, login, migrate
+    from portal.extensions import compress, csrf, db, limiter, login, migrate
 
+    compress.init_app(app)
     db.init_app(app)
     with app.app_context():
         for engine in db.engines.values():

@@ -14,7 +14,7 @@ from portal.actor import Origin, Ticket
 from portal.auth import services as auth
 from portal.errors import Forbidden, Unauthenticated
 from portal.extensions import login
-from portal.policy import Answer
+from portal.policy import Allowed, Answer, Denied
 
 View = Callable[..., Any]
 Question = Callable[..., Answer]
@@ -43,8 +43,8 @@ def _guarded(view: View, question: Question | None) -> View:
     def door(**seen: Any) -> Any:
         if not current_user.is_authenticated:
             raise Unauthenticated
-        answer = question(current_user, *(seen[name] for name in wanted)) if question else True
-        if not answer:
+        answer = question(current_user, *(seen[name] for name in wanted)) if question else Allowed()
+        if isinstance(answer, Denied):
             raise Forbidden(answer.reason, who_helps=answer.who_helps, afterwards=_note_refusal(answer.reason))
         return view(**seen)
 
@@ -79,7 +79,7 @@ def own_page(target: str | None) -> str | None:
     return target
 
 
-@login.user_loader  # type: ignore[untyped-decorator]
+@login.user_loader
 def _actor(credential: str) -> Any:
     return auth.actor_of(credential, origin())
 

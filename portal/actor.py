@@ -16,7 +16,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Actor(UserMixin):  # type: ignore[misc]
+class Actor(UserMixin):
     """A signed-in account and its session; every service takes it as `by=`."""
 
     id: UUID
@@ -42,7 +42,7 @@ class Actor(UserMixin):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, eq=False)
-class Ticket(UserMixin):  # type: ignore[misc]
+class Ticket(UserMixin):
     """A credential that was just made: all that Flask-Login needs to keep somebody signed in."""
 
     credential: str

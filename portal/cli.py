@@ -27,9 +27,11 @@ def provision(superuser_url: str) -> None:
 @with_appcontext
 def doctor() -> None:
     """Say what is wrong with the database, or that nothing is; exit 1 when something is."""
+    from portal.database.cluster import database_running
     from portal.database.health import examine
 
-    faults = examine(settings())
+    with database_running(settings()):
+        faults = examine(settings())
     for fault in faults:
         click.echo(fault)
     if faults:

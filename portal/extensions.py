@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flask import current_app, request
+from flask_compress import Compress
 from flask_limiter import Limiter
 from flask_login import LoginManager
 from flask_migrate import Migrate
@@ -18,6 +19,7 @@ db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": Fa
 migrate = Migrate(db=db)
 login = LoginManager()
 csrf = CSRFProtect()
+compress = Compress()
 limiter = Limiter(key_func=lambda: network_of(request.remote_addr or ""))
 
 
@@ -56,4 +58,4 @@ def transaction() -> Iterator[None]:
 
 def settings() -> Settings:
     """The settings of the running application."""
-    return current_app.config["PORTAL"]  # type: ignore[no-any-return]
+    return current_app.config["PORTAL"]

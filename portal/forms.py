@@ -11,10 +11,12 @@ from wtforms import Field, Form, FormField, HiddenField
 from portal.errors import Invalid
 
 
-class ModelForm(FlaskForm):  # type: ignore[misc]
+class ModelForm(FlaskForm):
     """A form over a command: its fields bear the command's names, its faults stand beside them."""
 
     command_type: type[BaseModel]
+    command: Any
+    result: Any
 
     def context(self) -> dict[str, Any]:
         """What the command's rules need to know besides what was typed."""
@@ -61,7 +63,7 @@ class CreatingForm(ModelForm):
 
 def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:
     """What stands in the form's fields that the command knows; a field that was not sent is an empty text."""
-    values = {}
+    values: dict[str, Any] = {}
     for name in model.model_fields:
         field = form._fields.get(name)
         if isinstance(field, FormField):

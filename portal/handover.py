@@ -44,11 +44,7 @@ def _environment(account: Account, folder: Path, listener: int) -> dict[str, str
     if private.exists() and not within_reach(private, account):  # root read it; its values go on, its text does not
         env = {name: value for name, value in dotenv_values(private).items() if value is not None} | env
     identity = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
-    return (
-        env
-        | identity
-        | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PORTAL_LISTENER": str(listener)}
-    )
+    return env | identity | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PORTAL_LISTENER": str(listener)}
 
 
 def _become(account: Account) -> None:
@@ -142,9 +138,7 @@ def _check_reach(account: Account, settings: Settings) -> None:
         ROOT / "wsgi.py",
         Path(compileall.__file__),
     ]
-    needed += [Path(folder) for folder in site.getsitepackages()] + (
-        [installed() / "postgres"] if settings.embedded else []
-    )
+    needed += [Path(folder) for folder in site.getsitepackages()] + ([installed() / "postgres"] if settings.embedded else [])
     for path in needed:
         if not within_reach(path, account):
             raise StartRefused(

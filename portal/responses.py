@@ -1,6 +1,7 @@
 """How answers leave: a page for a browser, a fragment for htmx, problem details for programs; one road for refusals."""
 
 import logging
+import time
 from typing import Any
 
 from flask import Flask, Response, current_app, flash, g, jsonify, make_response, redirect, render_template, request, session, url_for
@@ -92,10 +93,7 @@ def finish(response: Response) -> Response:
 def refuse(refusal: Refusal) -> Response:
     """Every refusal's answer: rolled back first, then what must stay, then in the form that was asked for."""
     _end(refusal)
-    response = _rendered(refusal.status, refusal.message, refusal.fields, refusal.who_helps)
-    if refusal.retry_after is not None:
-        response.headers["Retry-After"] = str(refusal.retry_after)
-    return response
+    return _rendered(refusal.status, refusal.message, refusal.fields, refusal.who_helps, refusal.retry_after)
 
 
 def _end(refusal: Refusal) -> None:
@@ -108,7 +106,16 @@ def _end(refusal: Refusal) -> None:
         extensions.rollback()
 
 
-def _rendered(status: int, message: str, fields: dict[str, str], who_helps: str | None) -> Response:
+def _rendered(
+    status: int, message: str, fields: dict[str, str] | None = None, who_helps: str | None = None, retry_after: int | None = None
+) -> Response:
+    response = _in_the_form_asked_for(status, message, fields or {}, who_helps, retry_after)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _in_the_form_asked_for(status: int, message: str, fields: dict[str, str], who_helps: str | None, retry_after: int | None) -> Response:
     title = TITLES.get(status, "Refused")
     if request.path.startswith("/api/"):
         errors = [{"pointer": "/" + name.replace(".", "/"), "detail": text} for name, text in fields.items()]
@@ -122,7 +129,8 @@ def _rendered(status: int, message: str, fields: dict[str, str], who_helps: str 
         html = render_template("errors/_notice.html", message=message, who_helps=who_helps)
         return make_response(html, status, {"HX-Retarget": "#notices", "HX-Reswap": "beforeend"})
     g.visitor_only = status >= 500  # the error page must not ask the database who is reading
-    return make_response(render_template("errors/page.html", status=status, title=title, message=message, who_helps=who_helps), status)
+    page = {"title": title, "message": message, "who_helps": who_helps, "retry_after": retry_after}
+    return make_response(render_template("errors/page.html", status=status, **page), status)
 
 
 def _to_sign_in() -> Response:
@@ -141,14 +149,15 @@ def refuse_http(error: HTTPException) -> Response:
         request_ctx.url_adapter = current_app.url_map.bind(extensions.settings().hostname)
     extensions.rollback()
     message = SENTENCES.get(error.code, str(error.description or TITLES.get(error.code)))
-    response = _rendered(error.code, message, {}, None)
-    for name, value in error.get_headers():
-        if name in {"Allow", "Retry-After"}:
-            response.headers[name] = value
-    retry = getattr(error, "retry_after", None)
-    if retry is not None:
-        response.headers["Retry-After"] = str(retry)
+    response = _rendered(error.code, message, retry_after=_seconds_to_wait() if error.code == 429 else None)
+    response.headers.extend({name: value for name, value in error.get_headers() if name == "Allow"})
     return response
+
+
+def _seconds_to_wait() -> int | None:
+    """Until the limit that this request broke starts anew."""
+    broken = extensions.limiter.current_limit
+    return max(1, int(broken.reset_at - time.time()) + 1) if broken else None
 
 
 def refuse_csrf(error: CSRFError) -> Response:
@@ -173,4 +182,4 @@ def refuse_fault(error: Exception) -> Response:
     log.error("unexpected fault on %s %s", request.method, request.path, exc_info=error)
     _end(Refusal())
     g.visitor_only = True
-    return _rendered(500, SENTENCES[500], {}, None)
+    return _rendered(500, SENTENCES[500])

@@ -124,13 +124,9 @@ def _listener(settings: Settings) -> socket.socket:
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             if not taken:
-                raise StartRefused(
-                    f"Port {settings.port} on {settings.bind} cannot be used: {error.strerror}."
-                ) from None
+                raise StartRefused(f"Port {settings.port} on {settings.bind} cannot be used: {error.strerror}.") from None
             if time.monotonic() > deadline:
-                raise StartRefused(
-                    f"Port {settings.port} is already taken; end what listens there, or choose another by PORT."
-                ) from None
+                raise StartRefused(f"Port {settings.port} is already taken; end what listens there, or choose another by PORT.") from None
             time.sleep(0.1)
 
 

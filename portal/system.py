@@ -52,9 +52,7 @@ def serving_account(run_as: str = "") -> Account:
             raise StartRefused(f"RUN_AS names {name}, which is root; name an account without privileges.")
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     if run_as:
-        raise StartRefused(
-            f"RUN_AS names {run_as}, which is no account of this machine; make it with useradd, or leave RUN_AS away."
-        )
+        raise StartRefused(f"RUN_AS names {run_as}, which is no account of this machine; make it with useradd, or leave RUN_AS away.")
     raise StartRefused("This machine has no account nobody to serve under; make an account and name it by RUN_AS.")
 
 

@@ -25,6 +25,20 @@
     for (const button of form.elements.theme) button.setAttribute("aria-pressed", String(button === submitter));
   });
 
+  // Times: the server writes UTC, the reader sees her own zone, and the exact moment on hover.
+  const shortly = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const plainly = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  const exactly = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
+  const localTimes = (within) => {
+    for (const time of within.querySelectorAll("time.when:not([data-local])")) {
+      const moment = new Date(time.dateTime);
+      time.dataset.local = "";
+      time.title = exactly.format(moment);
+      time.textContent = (moment.toDateString() === new Date().toDateString() ? shortly : plainly).format(moment);
+    }
+  };
+  localTimes(document);
+
   // Dialogs, menus, notices.
   on("click", "[data-opens]", (opener, event) => {
     event.preventDefault();
@@ -83,6 +97,7 @@
     const { target, response } = event.detail.ctx;
     const swapped = (target?.id && byId(target.id)) || target;
     if (!swapped?.matches) return;
+    localTimes(swapped.parentNode ?? swapped);
     if (swapped.matches("[data-verdict-for]")) takeVerdict(swapped);
     if (swapped.matches("[data-announce]")) byId("announcer").textContent = swapped.dataset.announce;
     if (response?.status === 422) focusFault(swapped);

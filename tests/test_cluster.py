@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg2
@@ -80,11 +80,15 @@ def run(url: str, *statements: str) -> None:
             cursor.execute(statement)
 
 
-def owner_process(path: Path) -> subprocess.Popen[str]:
-    """Another process that owns the server."""
-    process = subprocess.Popen([sys.executable, "-c", OWN, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stdout.readline() == "up\n"
-    return process
+@contextmanager
+def owner_process(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that owns the server, killed at the end."""
+    with subprocess.Popen([sys.executable, "-c", OWN, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def postmaster(path: Path) -> int:
@@ -205,12 +209,10 @@ def test_text_sorts_the_same_everywhere(instance: Instance) -> None:
 
 
 def test_data_survives_stops_and_kills(place: Path) -> None:
-    first = owner_process(place / "instance")
     url = Instance(place / "instance").urls("postgres")["superuser"]
-    run(url, "CREATE TABLE kept AS SELECT 1 AS number")
-    server = postmaster(place / "instance")
-    first.kill()
-    first.wait()
+    with owner_process(place / "instance"):
+        run(url, "CREATE TABLE kept AS SELECT 1 AS number")
+        server = postmaster(place / "instance")
     with Instance(place / "instance", fast=True).running():
         assert not lives(server)
         assert one(url, "SELECT number FROM kept") == 1
@@ -224,10 +226,9 @@ def test_data_survives_stops_and_kills(place: Path) -> None:
 
 
 def test_postgresql_ends_with_its_killed_owner(place: Path) -> None:
-    process = owner_process(place / "instance")
-    server = postmaster(place / "instance")
-    process.kill()
-    process.wait()
+    with owner_process(place / "instance"):
+        server = postmaster(place / "instance")
+        assert lives(server)
     assert until(lambda: not lives(server))
 
 
@@ -243,15 +244,14 @@ def test_a_stale_note_about_a_process_of_somebody_else_harms_nobody(place: Path)
 
 
 def test_a_second_process_uses_the_running_server_and_leaves_it_running(place: Path) -> None:
-    process = owner_process(place / "instance")
-    server = postmaster(place / "instance")
-    with Instance(place / "instance", fast=True).running():
-        assert postmaster(place / "instance") == server
-    assert lives(server)
-    with pytest.raises(StartRefused, match=f"already in use .*process {process.pid}"):
-        Instance(place / "instance").running(own=True, patience=0.1).__enter__()
-    process.kill()
-    process.wait()
+    with owner_process(place / "instance") as process:
+        server = postmaster(place / "instance")
+        with Instance(place / "instance", fast=True).running():
+            assert postmaster(place / "instance") == server
+        assert lives(server)
+        with pytest.raises(StartRefused, match=f"already in use .*process {process.pid}"):
+            Instance(place / "instance").running(own=True, patience=0.1).__enter__()
+    assert until(lambda: not lives(server))
 
 
 def test_a_server_that_died_is_revived(place: Path) -> None:
@@ -313,7 +313,9 @@ def test_provisioning_gives_the_roles_what_they_need_and_no_more(instance: Insta
         assert one(url, "SHOW idle_in_transaction_session_timeout") == ("0" if owner else "10s")
         assert one(url, "SELECT has_schema_privilege('public', 'CREATE')") is owner
         assert one(url, "SELECT has_database_privilege(current_database(), 'TEMP')") is False
-        assert one(url, "SELECT rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = current_user") is False
+        assert (
+            one(url, "SELECT rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = current_user") is False
+        )
         assert one(url, "SELECT pg_has_role('pg_monitor', 'MEMBER')") is (who == "worker")
 
 
@@ -391,11 +393,14 @@ def test_a_role_that_row_level_security_does_not_bind_is_found_and_refused(trial
         engine.connect()
 
 
-@pytest.mark.parametrize(("change", "words"), [("DISABLE", "has no row level security"), ("NO FORCE", "forces no row level security")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [("DISABLE", "has no row level security"), ("NO FORCE", "forces no row level security upon its owner")],
+)
 def test_an_open_table_is_found(trial: Instance, change: str, words: str) -> None:
     run(trial.urls()["owner"], f"ALTER TABLE trial {change} ROW LEVEL SECURITY")
-    assert faults(trial) == [f"The table trial {words.replace('forces no row level security', 'forces no row level security upon its owner')}"
-                             ", but is open to the portal; run `flask db upgrade`, or revoke the rights on it."]  # fmt: skip
+    told = f"The table trial {words}, but is open to the portal; run `flask db upgrade`, or revoke the rights on it."
+    assert faults(trial) == [told]
     run(trial.urls()["owner"], "REVOKE SELECT (id) ON trial FROM portal_app")
     assert faults(trial) == []
 

@@ -126,6 +126,15 @@ def test_a_refusal_is_a_page_for_browsers_a_notice_for_htmx_and_problem_details_
     assert problem.get_json()["status"] == problem.status_code
 
 
+def test_whoever_asks_too_often_is_told_how_long_to_wait(browser: Browser) -> None:
+    for _ in range(120):
+        browser.get("organizations.check_subdomain", subdomain="a b", htmx=True)
+    page = browser.get("organizations.check_subdomain", subdomain="a b", expect=429)
+    assert 0 < int(page.response.headers["Retry-After"]) <= 61
+    assert "again in" in page.text
+    Browser(browser.app, "203.0.113.9").get("organizations.check_subdomain", subdomain="a b", htmx=True)
+
+
 def test_a_method_that_is_not_taken_says_which_are(browser: Browser) -> None:
     assert "GET" in browser.open("PUT", "/sign-in", expect=405).response.headers["Allow"]
 

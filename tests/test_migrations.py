@@ -249,6 +249,16 @@ def test_the_address_may_come_from_the_environment(empty: Database, monkeypatch:
     assert empty.one("SELECT version_num FROM portal_alembic_version") == HEAD
 
 
+def test_a_table_that_somebody_holds_is_not_waited_for_long(empty: Database) -> None:
+    empty.upgrade(FIRST)
+    with empty.engine.connect() as busy:
+        busy.execute(text("LOCK TABLE tenants IN ACCESS SHARE MODE"))
+        with pytest.raises(CommandError, match="Another program holds a table"):
+            command.upgrade(empty.config(patience="50ms"), "head")
+    assert empty.one("SELECT version_num FROM portal_alembic_version") < HEAD
+    empty.upgrade()
+
+
 def test_two_processes_that_migrate_at_once_do_not_meet(empty: Database) -> None:
     with ThreadPoolExecutor(2) as both:
         list(both.map(lambda _: migrate_elsewhere(empty), range(2)))

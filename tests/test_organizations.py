@@ -164,8 +164,8 @@ def test_what_is_refused_is_said_beside_the_field_and_nothing_typed_is_lost(brow
 
 
 def test_all_faults_are_named_at_once(browser: Browser, app: Flask) -> None:
-    page = send(browser, {**typed(), "name": "", "phone": "1", "admin_password": "short", "address-city": ""}, expect=422)
-    for field in ("name", "phone", "admin_password", "address-city"):
+    page = send(browser, {**typed(), "name": "", "subdomain": "acme", "phone": "1", "admin_password": "short", "address-city": ""}, expect=422)
+    for field in ("name", "subdomain", "phone", "admin_password", "address-city"):
         assert page.fault(field), field
 
 

@@ -98,9 +98,9 @@ def work_out_keys() -> None:
         CREATE UNLOGGED TABLE portal_keys_of_users (id uuid PRIMARY KEY, email_key text, username_key text, sort_key text)""")
     users = connection.execute(
         text("SELECT id, email, username, first_name, last_name FROM users"),
-        execution_options={"stream_results": True, "yield_per": BATCH},
+        execution_options={"stream_results": True, "max_row_buffer": BATCH},
     )
-    for batch in users.partitions():
+    for batch in users.partitions(BATCH):
         connection.execute(KEYS.insert(), keys_of(batch))
     op.execute("ANALYZE portal_keys_of_users")
 

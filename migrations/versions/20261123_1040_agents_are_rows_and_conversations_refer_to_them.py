@@ -88,10 +88,10 @@ def make_agents() -> None:
             FROM conversation_agents JOIN conversations ON conversations.id = conversation_id
             GROUP BY conversations.tenant_id, agent_type
             ORDER BY conversations.tenant_id, min(added_at) NULLS LAST, agent_type COLLATE "C" """),
-        execution_options={"stream_results": True, "yield_per": BATCH},
+        execution_options={"stream_results": True, "max_row_buffer": BATCH},
     )
     known: dict[tuple[UUID | None, str], UUID] = {}
-    for batch in spellings.partitions():
+    for batch in spellings.partitions(BATCH):
         write_agents(batch, known)
     op.execute("""
         INSERT INTO legacy_notes (tenant_id, id, table_name, row_id, column_name, old_value, new_value, reason)

@@ -16,5 +16,5 @@ class SignInForm(ModelForm):
     next = HiddenField()
 
 
-class SignOutForm(FlaskForm):  # type: ignore[misc]
+class SignOutForm(FlaskForm):
     """Nothing but the token that proves the wish."""

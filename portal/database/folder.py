@@ -17,9 +17,7 @@ def instance_path(settings: Settings) -> Path:
     if enterable(path, account):
         return path
     if settings.instance_path:
-        raise StartRefused(
-            f"The account {account.name} cannot reach INSTANCE_PATH {path}; name a folder that is not below a private one."
-        )
+        raise StartRefused(f"The account {account.name} cannot reach INSTANCE_PATH {path}; name a folder that is not below a private one.")
     return FOR_ROOT.resolve()
 
 
@@ -46,14 +44,10 @@ def claim(path: Path, account: Account) -> None:
             f"start it as {account_of(found.st_uid).name}, or name another place by INSTANCE_PATH."
         )
     if found.st_mode & 0o022:
-        raise StartRefused(
-            f"Others may write to the folder {path}; end that by chmod go-w, or name another place by INSTANCE_PATH."
-        )
+        raise StartRefused(f"Others may write to the folder {path}; end that by chmod go-w, or name another place by INSTANCE_PATH.")
     with acting_as(account):
         if any(path.iterdir()) and not _marked(path / "lock"):
-            raise StartRefused(
-                f"The folder {path} holds other things than the portal's; name another place by INSTANCE_PATH."
-            )
+            raise StartRefused(f"The folder {path} holds other things than the portal's; name another place by INSTANCE_PATH.")
 
 
 def _marked(lock: Path) -> bool:
@@ -72,9 +66,7 @@ def _make(path: Path, account: Account) -> None:
         claim(path, account)  # another process of ours was faster
         return
     except OSError as error:
-        raise StartRefused(
-            f"The folder {path} cannot be made ({error.strerror}); name another place by INSTANCE_PATH."
-        ) from None
+        raise StartRefused(f"The folder {path} cannot be made ({error.strerror}); name another place by INSTANCE_PATH.") from None
     if os.geteuid() == 0:
         _give(path, account)
 

@@ -11,6 +11,7 @@ from psycopg2.extensions import parse_dsn
 
 from portal.config import ROOT, Settings
 from portal.database import libpq_url
+from portal.database.cluster import database_running
 from portal.system import StartRefused
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def faults(connection: Any) -> list[str]:
 def examine(settings: Settings) -> list[str]:
     """Everything that is wrong with the databases of these settings: a sentence each, none when all is well."""
     urls = [settings.database_url, settings.platform_database_url, settings.worker_database_url]
-    found = [fault for url in urls for fault in examine_address(url)]
+    with database_running(settings):
+        found = [fault for url in urls for fault in examine_address(url)]
     return list(dict.fromkeys(found))
 
 

@@ -63,9 +63,7 @@ def provision_given(superuser_url: str, *, rotate: bool = False) -> dict[str, st
     known = set() if rotate else _known_roles(superuser_url)
     passwords = {role: new_secret() for role in ROLES if role not in known}
     provision(superuser_url, passwords, database)
-    return {
-        name: _address(given, role, passwords[role], database) for name, role in SETTINGS.items() if role in passwords
-    }
+    return {name: _address(given, role, passwords[role], database) for name, role in SETTINGS.items() if role in passwords}
 
 
 def _known_roles(superuser_url: str) -> set[str]:
@@ -81,9 +79,7 @@ def _provide_role(cursor: Any, role: str, password: str | None) -> None:
     if logs_in is None:
         cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
     elif too_mighty or not logs_in:
-        cursor.execute(
-            sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION").format(name)
-        )
+        cursor.execute(sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION").format(name))
     if password:  # sent as its verifier: a server's log may hold statements
         verifier = encrypt_password(password, role, scope=cursor.connection, algorithm="scram-sha-256")
         cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
@@ -115,14 +111,8 @@ def _rights() -> Iterator[str]:
 def _rights_of_neighbours(cursor: Any) -> list[str]:
     """Who owns or may use a table of this database, besides the portal, keeps the way to it that everybody is about to lose."""
     cursor.execute(NEIGHBOURS, [list(ROLES)])
-    names = [
-        sql.Identifier(name).as_string(cursor).replace("{", "{{").replace("}", "}}") for (name,) in cursor.fetchall()
-    ]
-    return [
-        f"{right} TO {name}"
-        for name in names
-        for right in ("GRANT CONNECT ON DATABASE {database}", "GRANT USAGE ON SCHEMA public")
-    ]
+    names = [sql.Identifier(name).as_string(cursor).replace("{", "{{").replace("}", "}}") for (name,) in cursor.fetchall()]
+    return [f"{right} TO {name}" for name in names for right in ("GRANT CONNECT ON DATABASE {database}", "GRANT USAGE ON SCHEMA public")]
 
 
 @contextlib.contextmanager
@@ -139,14 +129,10 @@ def _connected(url: str, database: str | None = None) -> Iterator[Connection]:
 def _address(given: dict[str, str], role: str, password: str, database: str) -> str:
     """The address of `database` for `role` on the same server as the superuser's; options such as sslmode are kept."""
     host, port = given.get("host", ""), given.get("port", "")
-    options = {
-        name: value for name, value in given.items() if name not in {"user", "password", "dbname", "host", "port"}
-    }
+    options = {name: value for name, value in given.items() if name not in {"user", "password", "dbname", "host", "port"}}
     if host.startswith("/") or "," in host:
         options |= {"host": host} | ({"port": port} if port else {})
         host = port = ""
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in options.items())
-    return f"postgresql://{role}:{quote(password, safe='')}@{place}/{quote(database, safe='')}" + (
-        f"?{query}" if query else ""
-    )
+    return f"postgresql://{role}:{quote(password, safe='')}@{place}/{quote(database, safe='')}" + (f"?{query}" if query else "")

@@ -17,6 +17,7 @@ from portal.system import Account, StartRefused, acting_as, end, spawn
 SUPERUSER = "portal_admin"
 PORT = "5432"  # names the socket only; nothing listens on TCP
 TEMPORARY = "/tmp"  # noqa: S108  (the folder made there is refused unless it is ours)
+READY_SECONDS = 300  # replaying the log after a crash takes its time
 LOG_BYTES = 5_000_000
 SETTINGS = {
     "listen_addresses": "",
@@ -56,7 +57,7 @@ class Server:
         if not (self.data / "PG_VERSION").exists():
             self._initialize(password)
         self._check_version()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + READY_SECONDS
         while not self._started(deadline):
             time.sleep(0.2)
 
@@ -75,11 +76,7 @@ class Server:
             with open(words, "w", opener=_private) as file:
                 file.write(password)
         try:
-            locale = (
-                ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-                if binaries.major_version(self.programs) >= 17
-                else []
-            )
+            locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if binaries.major_version(self.programs) >= 17 else []
             made = self._spawn("initdb", "-D", unfinished, "-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", f"--pwfile={words}",
                                "--locale=C.UTF-8", *locale, *["--no-sync"] * self.fast)  # fmt: skip
             if made.wait() != 0:
@@ -102,20 +99,16 @@ class Server:
         """True once it is ready; False where another try is worth it."""
         options = SETTINGS | (FAST if self.fast else {})
         options |= {"unix_socket_directories": str(self.socket), "max_connections": str(self.connections)}
-        self.process = self._spawn(
-            "postgres", "-D", self.data, *[f"--{name}={value}" for name, value in options.items()]
-        )
+        self.process = self._spawn("postgres", "-D", self.data, *[f"--{name}={value}" for name, value in options.items()])
         while self.alive:
             if self._status() == (self.process.pid, "ready"):
                 return True
             if time.monotonic() > deadline:
                 self.stop()
-                raise StartRefused(f"PostgreSQL did not get ready within a minute: {self._last_words()}")
+                raise StartRefused(f"PostgreSQL did not get ready within {READY_SECONDS} seconds: {self._last_words()}")
             time.sleep(0.01)
         words = self._last_words()
-        if (
-            "shared memory" in words and time.monotonic() < deadline
-        ):  # backends of a killed predecessor are still leaving
+        if "shared memory" in words and time.monotonic() < deadline:  # backends of a killed predecessor are still leaving
             return False
         raise StartRefused(f"PostgreSQL did not start: {words}")
 
@@ -148,9 +141,7 @@ class Server:
                 return f"\0-D\0{self.data}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 return False
-        seen = subprocess.run(
-            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
+        seen = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return f"-D {self.data} " in seen.stdout
 
     def _make_socket_folder(self) -> None:
@@ -161,9 +152,7 @@ class Server:
             except FileExistsError:
                 found = self.socket.lstat()
                 if found.st_uid != self.account.uid or found.st_mode != 0o40700:
-                    raise StartRefused(
-                        f"{self.socket} is not the private folder of {self.account.name} it should be; remove it."
-                    ) from None
+                    raise StartRefused(f"{self.socket} is not the private folder of {self.account.name} it should be; remove it.") from None
 
     def _spawn(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
         with acting_as(self.account):

@@ -10,7 +10,7 @@ from portal.organizations.commands import RegisterOrganization, context_of
 from portal.values import countries
 
 
-class AddressForm(Form):  # type: ignore[misc]
+class AddressForm(Form):
     """Every part that any country's addresses have; the page shows those of the chosen one."""
 
     country = SelectField("Country", validate_choice=False, choices=lambda: [("", "Choose a country"), *countries()])

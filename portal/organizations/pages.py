@@ -1,5 +1,7 @@
 """The doors of organizations: registering one, and the small helps while typing."""
 
+from typing import Any
+
 from flask import Blueprint, Response, request, url_for
 from pydantic import TypeAdapter, ValidationError
 
@@ -33,6 +35,7 @@ def register() -> Response:
         return page("organizations/register.html", **_shown(form))
     sign_in_url = settings().public_url + url_for("auth.sign_in", organization=form.subdomain.data)
     if not form.carry_out(services.register, origin=origin(), nonce=form.nonce.data or "", sign_in_url=sign_in_url):
+        _say_if_taken(form)
         return page("organizations/register.html", status=422, **_shown(form))
     keep_signed_in(form.result.credential)
     return go_to("overview.index", notice=f"{form.command.name} is registered. You are signed in as its administrator.")
@@ -67,6 +70,15 @@ def password_strength() -> Response:
     return page("organizations/_strength.html", strength=strength)
 
 
+def _say_if_taken(form: RegistrationForm) -> None:
+    """Other faults kept the constraint from being asked: all faults are to be named at once."""
+    if form.subdomain.errors:
+        return
+    state, message = _state_of(form.subdomain.data or "")
+    if state == "taken":
+        form.blame(["subdomain"], message)
+
+
 def _state_of(typed: str) -> tuple[str, str]:
     if not typed:
         return "", ""
@@ -79,7 +91,7 @@ def _state_of(typed: str) -> tuple[str, str]:
     return "taken", f"“{subdomain}” is taken. Choose another one."
 
 
-def _shown(form: RegistrationForm) -> dict[str, object]:
+def _shown(form: RegistrationForm) -> dict[str, Any]:
     country = form.address.country.data or ""
     public_host = f".{settings().hostname}" if settings().serve_subdomains else ""
     return {

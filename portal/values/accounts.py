@@ -71,23 +71,23 @@ def clean_email(value: object) -> str:
     text = clean_line(value, LONGEST_EMAIL)
     if not text:
         raise ValueError("Enter an e-mail address, for example mara@example.org.")
-    _validated(text, deliverable=True)
+    _validated(text)
     return text
 
 
 def email_key(text: str) -> str:
     """The key that twins of an address share: lower-case local part @ ASCII domain. ValueError if it is no address."""
-    address = _validated(clean_line(text, LONGEST_EMAIL), deliverable=False)
+    address = _validated(clean_line(text, LONGEST_EMAIL))
     local = unicodedata.normalize("NFC", address.local_part.lower())
     return f"{local}@{address.ascii_domain.lower()}"
 
 
-def _validated(text: str, *, deliverable: bool) -> "ValidatedEmail":
-    """The parts of an address; `deliverable` refuses domains that no mail on the internet reaches, such as .local."""
+def _validated(text: str) -> "ValidatedEmail":
+    """The parts of an address."""
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        return validate_email(text, check_deliverability=False, globally_deliverable=deliverable)
+        return validate_email(text, check_deliverability=False)
     except EmailNotValidError as error:
         raise ValueError(_email_sentence(text, error)) from None
 

@@ -145,7 +145,7 @@ def check_for_country(address: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         else:
             faults["country_area"] = _unknown_region(country, address["country_area"])
     if "postal_code" in address and "postal_code" not in faults and "postal_code" in rules.allowed_fields:
-        region = "" if "country_area" in faults else checked.get("country_area", "")
+        region = checked["country_area"] if checked.get("country_area") in regions(country) else ""
         if fault := _postal_code_fault(country, region, address["postal_code"]):
             faults["postal_code"] = fault
     return checked, faults

@@ -1,10 +1,13 @@
 """The countries whose addresses are known, and their names."""
 
 import os
-from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from portal.values.texts import sort_key
+
+if TYPE_CHECKING:
+    from babel import Locale
 
 LONGEST = 100  # characters of a country's name
 SHORT_NAMES = {"HK": "Hong Kong", "MO": "Macao"}  # as CLDR's short names, which Babel leaves out
@@ -27,20 +30,19 @@ def countries(language: str = "en") -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=32)
 def _countries(language: str) -> tuple[tuple[str, str], ...]:
-    names = _territories(language)
-    shown = [
-        (code, (language[:2] == "en" and SHORT_NAMES.get(code)) or names.get(code, code)) for code in country_codes()
-    ]
+    locale = _locale(language)
+    names = {**locale.territories, **(SHORT_NAMES if locale.language == "en" else {})}
+    shown = [(code, names.get(code, code)) for code in country_codes()]
     return tuple(sorted(shown, key=lambda pair: (sort_key(pair[1]), pair[0])))
 
 
-def _territories(language: str) -> Mapping[str, str]:
+def _locale(language: str) -> "Locale":
     from babel import Locale, UnknownLocaleError
 
     try:
-        return Locale.parse(language[:35], sep="-").territories
+        return Locale.parse(language[:35], sep="-")
     except (UnknownLocaleError, ValueError):
-        return Locale("en").territories
+        return Locale("en")
 
 
 @lru_cache

@@ -13,11 +13,11 @@ PART = re.compile("%([ACDNOSXZ])")
 
 def format_address(address: Mapping[str, Any] | None) -> list[str]:
     """The lines of a stored address in its country's order, the country's name last. Of any stored JSON, no errors."""
-    stored = address or {}
+    stored = address if isinstance(address, Mapping) else {}
     parts = {key: stored[key] for key in FIELDS if isinstance(stored.get(key), str) and stored[key]}
-    country = stored.get("country") if isinstance(stored.get("country"), str) else ""
+    country = str(stored.get("country", ""))
     if country not in country_codes():
-        return _split([*parts.values(), country or ""])
+        return _split([*parts.values(), country])
     rules = address_rules(country)
     latin = all(is_latin(text) for key, text in parts.items() if key != "country_area")
     layout = rules.address_latin_format if latin else rules.address_format

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 LONGEST = 60
-WRITTEN = re.compile(r"[\d\s()\[\]+./·~‐-―−ー-]*")
+WRITTEN = re.compile(r"[\d\s()\[\]+./·~‐-―−-]*")
 EXTENSION = re.compile(r"\d[\s.()]*(?:[,;#x]|ext)", re.IGNORECASE)
 COUNT_WORDS = ("", "one digit", "two digits", "three digits", "four digits", "five digits", "six digits")
 
@@ -41,7 +41,8 @@ def _digits_and_signs(value: object, country: str | None) -> str:
     """What was typed, in ASCII digits; refuses what parsing would quietly leave out."""
     typed = text_of(value, LONGEST)
     # Numbers copied from a telephone's address book come wrapped in invisible direction marks.
-    text = "".join(char for char in unicodedata.normalize("NFKC", typed) if unicodedata.category(char) != "Cf").strip()
+    seen = (char for char in unicodedata.normalize("NFKC", typed) if unicodedata.category(char) != "Cf")
+    text = "".join(seen).replace("ー", "-").strip()
     if not text:
         raise ValueError(f"Enter a phone number{_such_as(country)}.")
     if len(text) > LONGEST:

@@ -15,19 +15,18 @@ _PATHS = """
     access-codes account accounts admin admins agent agents api apis app apps appearance assets audit auth authorize
     callback conversation conversations csp docs download downloads errors events exports favicon files graphql
     health healthz help home hooks htmx images import imports index invitation invitations invite invites jobs join
-    live login log-in logout log-out mail me messages metrics mfa monitoring my new notifications oauth oauth2 oidc
+    live login log-in logout log-out mail messages metrics mfa monitoring new notifications oauth oauth2 oidc
     openapi organization organizations outbox overview passkeys password passwords platform preferences profile
     public ready readyz redoc register registration reports reset robots root saml scim search security sessions
     settings setup sign-in sign-out sign-up signin signout signup sitemap sso static stats stream support swagger
-    tenant tenants terms tokens upload uploads user users v1 v2 verify webauthn webhook webhooks websocket
-    well-known ws
+    tenant tenants terms tokens upload uploads user users verify webauthn webhook webhooks websocket well-known
 """
 _HOSTS = """
     autoconfig autodiscover backup backups beta blog broadcasthost cdn cloud cluster console database dev
     development demo dns email example ftp gateway git gitlab host imap internal intranet invalid isatap ldap local
-    localdomain localhost mail1 mail2 mobile mta mta-sts mx mx1 mx2 ns1 ns2 ns3 ns4 pop pop3 portal postgres
-    postgresql preview prod production proxy relay router sandbox server sftp shop smtp ssh ssl staging status store
-    subdomain svn test testing tls vpn web webmail webserver wpad www www1 www2 www3
+    localdomain localhost mail1 mail2 mobile mta mta-sts mx1 mx2 ns1 ns2 ns3 ns4 pop pop3 portal postgres postgresql
+    preview prod production proxy relay router sandbox server sftp shop smtp ssh ssl staging status store subdomain
+    svn test testing tls vpn web webmail webserver wpad www www1 www2 www3
 """
 _PEOPLE = """
     abuse administrator all anonymous anyone billing bot bots contact default everybody everyone guest hostmaster

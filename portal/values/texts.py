@@ -6,26 +6,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-BLANK_LETTERS = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-)  # no control characters, but nothing is seen of them
+# No control characters, but nothing is seen of them.
+BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 LINE_BREAKS = ("\r\n", "\r", "\u2028", "\u2029")
-UNDECOMPOSED = str.maketrans(
-    {
-        "ø": "o",
-        "ł": "l",
-        "đ": "d",
-        "ð": "d",
-        "þ": "th",
-        "æ": "ae",
-        "œ": "oe",
-        "ß": "ss",
-        "ı": "i",
-        "ħ": "h",
-        "ŧ": "t",
-        "ŋ": "n",
-    }
-)
+UNDECOMPOSED = str.maketrans("øłđðıħŧŋ", "olddihtn") | {ord("þ"): "th", ord("æ"): "ae", ord("œ"): "oe", ord("ß"): "ss"}
 INDIC_AND_KANA_MARKS = {0, 7, 8, 9}  # combining classes that change the letter itself; the others are accents
 SORT_KEY_LENGTH = 200
 
@@ -85,7 +69,7 @@ def _too_long(text: str, limit: int) -> str:
 def _harmful(char: str) -> bool:
     """True for controls, halves of surrogate pairs, bidi marks, what is no character, and tags (invisible text)."""
     tag = "\U000e0000" <= char <= "\U000e007f"
-    return unicodedata.category(char) in {"Cc", "Cs"} or char in BIDI or tag or _broken(char)
+    return unicodedata.category(char) == "Cc" or char in BIDI or tag or _broken(char)
 
 
 def _unseen(char: str) -> bool:

@@ -1,0 +1,1 @@
+"""What the tests of isolation attack with, and what they attack."""

@@ -1,0 +1,92 @@
+"""A row in every table for each organization of the cast, its canary in every text, so that a look over the fence shows."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid5
+
+import psycopg2
+from psycopg2.extras import Json
+
+from tests.cast import NAMESPACE, Organization, plain
+
+FREE_AGENT = str(uuid5(NAMESPACE, "free agent"))
+NOBODYS = str(uuid5(NAMESPACE, "no organization"))
+# Which column tells whose row it is; the legacy tokens, which nobody may read, know no organization.
+TENANT_COLUMN = {
+    "tenants": "id",
+    "users": "tenant_id",
+    "agents": "owner_tenant_id",
+    "conversations": "tenant_id",
+    "conversation_users": "tenant_id",
+    "conversation_agents": "tenant_id",
+    "sessions": "tenant_id",
+    "audit_entries": "tenant_id",
+    "outbox": "tenant_id",
+    "idempotency_keys": "tenant_id",
+    "legacy_notes": "tenant_id",
+    "refresh_tokens": "id",
+}
+
+
+def id_of(tenant: Organization, thing: str) -> str:
+    return str(uuid5(tenant.id, thing))
+
+
+def furnish(owner_url: str, cast: SimpleNamespace) -> None:
+    """From the owner's side, beside the people that the cast already is."""
+    with psycopg2.connect(plain(owner_url)) as connection, connection.cursor() as cursor:
+        for tenant in vars(cast).values():
+            cursor.execute("UPDATE tenants SET access_code = name WHERE id = %s", [str(tenant.id)])
+            for table, row in rows_of(tenant).items():
+                put(cursor, table, row)
+        put(cursor, "agents", agent(FREE_AGENT, "free", None))
+    connection.close()
+
+
+def put(cursor: Any, table: str, row: dict[str, Any]) -> None:
+    cursor.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values()))
+
+
+def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
+    word, own = f"CANARY-{tenant.subdomain}", str(tenant.id)
+    person, talk, helper = str(next(iter(tenant.people.values())).id), id_of(tenant, "conversation"), id_of(tenant, "agent")
+    later, now = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC)
+    part = {"id": id_of(tenant, "part"), "conversation_id": talk, "tenant_id": own}
+    return {
+        "conversations": {
+            "id": talk, "tenant_id": own, "title": word, "description": word, "status": "active", "created_by_user_id": person,
+        },
+        "conversation_users": {**part, "user_id": person, "is_active": True},
+        "agents": agent(helper, tenant.subdomain, tenant.id),
+        "conversation_agents": {**part, "agent_type": word, "configuration": word, "agent_id": helper, "is_active": True},
+        "sessions": session(tenant, "session", expires_at=later),
+        "audit_entries": {
+            "tenant_id": own, "seq": 1, "at": now, "actor_id": person, "actor_name": word, "action": "signed_in", "object_type": "user",
+            "object_id": person, "changes": Json({"name": [None, word]}), "network": word, "hash": digest(word),
+        },
+        "outbox": {"tenant_id": own, "id": id_of(tenant, "mail"), "recipient": word, "subject": word, "body_text": word, "body_html": word},
+        "idempotency_keys": {"tenant_id": own, "key": digest(word), "action": word, "result_id": person, "expires_at": later},
+        "legacy_notes": {
+            "tenant_id": own, "id": id_of(tenant, "note"), "table_name": "users", "row_id": person, "column_name": "role",
+            "old_value": Json(word), "reason": word,
+        },
+        "refresh_tokens": {"id": id_of(tenant, "token"), "token": word, "user_id": person, "expires_at": later},
+    }  # fmt: skip
+
+
+def agent(id_: str, whose: str, owner: UUID | None) -> dict[str, Any]:
+    word = f"CANARY-{whose}"
+    texts = {"agent_type": f"CANARY_{whose.upper()}", "name": word, "description": word, "configuration_template": Json({"prompt": word})}
+    return {"id": id_, **texts, "is_free_agent": owner is None, "owner_tenant_id": str(owner) if owner else None}
+
+
+def session(tenant: Organization, name: str, expires_at: datetime) -> dict[str, Any]:
+    word, person = f"CANARY-{tenant.subdomain}", str(next(iter(tenant.people.values())).id)
+    keys = {"tenant_id": str(tenant.id), "id": id_of(tenant, name), "user_id": person, "secret_hash": digest(word + name), "auth_epoch": 0}
+    return {**keys, "expires_at": expires_at, "user_agent": word, "network": word}
+
+
+def digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,297 @@
+"""The database keeps organizations apart, whatever the code asks for: read from its catalog, and tried by attack as each role."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.attack.catalog import RULES
+from tests.attack.furniture import FREE_AGENT, NOBODYS, TENANT_COLUMN, furnish, id_of, put, rows_of, session
+from tests.attack.roles import DENIED, NO_SUCH_KEY, NO_UUID, Outcome, Role
+from tests.attack.statements import NEVER, attacks
+from tests.cast import plain
+
+TABLES = sorted(TENANT_COLUMN)
+
+
+@pytest.fixture
+def catalog(cluster: Any, database: str) -> Iterator[Any]:
+    """A superuser's cursor; what it changes is undone."""
+    connection = psycopg2.connect(plain(cluster.superuser_url(database)))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = public")
+        yield cursor
+    connection.rollback()
+    connection.close()
+
+
+@pytest.fixture
+def furnished(cluster: Any, database: str, cast: SimpleNamespace) -> SimpleNamespace:
+    furnish(cluster.urls(database)["owner"], cast)
+    return cast
+
+
+@pytest.fixture
+def roles(cluster: Any, database: str, furnished: SimpleNamespace) -> Iterator[SimpleNamespace]:
+    made = {name: Role(url) for name, url in cluster.urls(database).items()}
+    yield SimpleNamespace(**made)
+    for role in made.values():
+        role.connection.close()
+
+
+# What the catalog says, without any code of ours
+
+
+def found(catalog: Any, query: str) -> set[str]:
+    catalog.execute(query)
+    return {row[0] for row in catalog.fetchall()}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_catalog_says_that(catalog: Any, rule: str) -> None:
+    assert found(catalog, RULES[rule].query) == RULES[rule].only
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_breach_is_noticed_of_the_rule_that(catalog: Any, rule: str) -> None:
+    catalog.execute(RULES[rule].breach)
+    assert found(catalog, RULES[rule].query) != RULES[rule].only
+
+
+def test_a_table_of_the_legacy_neighbours_is_open_to_no_role(catalog: Any) -> None:
+    catalog.execute("CREATE TABLE calls (id int); SET LOCAL ROLE portal_owner; CREATE TABLE contacts (id int); RESET ROLE")
+    for role in ("portal_app", "portal_platform", "portal_worker"):
+        for table in ("calls", "contacts"):
+            catalog.execute("SELECT has_any_column_privilege(%s, %s, 'SELECT, INSERT, UPDATE, REFERENCES')", [role, table])
+            assert catalog.fetchone() == (False,)
+            catalog.execute(f"SAVEPOINT before; SET LOCAL ROLE {role}")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                catalog.execute(f"SELECT * FROM {table}")
+            catalog.execute("ROLLBACK TO before")
+
+
+# What happens when somebody tries, as each role and bound to each wrong organization
+
+BINDINGS = ("nothing", "an empty text", "garbage", "nobody", "a neighbour")
+SEES_ALL = [("platform", "nothing"), ("platform", "an empty text")]  # the console, when it is in no organization
+ATTACKERS = [(role, binding) for role in ("app", "platform", "worker") for binding in BINDINGS if (role, binding) not in SEES_ALL]
+OPEN_TO_ALL = {("worker", "outbox")}  # it sends everybody's mail
+REFUSALS = {"", DENIED, NO_UUID}
+OF_OWN_ROWS = REFUSALS | {NO_SUCH_KEY, "23502", "23505", "23514", "22P02"}
+
+
+def value_of(binding: str, cast: SimpleNamespace) -> Any:
+    return {"nothing": None, "an empty text": "", "garbage": "not-a-uuid", "nobody": NOBODYS, "a neighbour": cast.globex.id}[binding]
+
+
+def rows_of_acme(owner: Any, cast: SimpleNamespace, table: str) -> list[Any]:
+    """As they are stored, with the transaction that wrote each: a change to the same value shows too."""
+    acme = id_of(cast.acme, "token") if table == "refresh_tokens" else str(cast.acme.id)
+    owner.execute(f"SELECT xmin::text, to_jsonb(t) FROM {table} AS t WHERE {TENANT_COLUMN[table]} = %s ORDER BY t::text", [acme])
+    return list(owner.fetchall())
+
+
+@pytest.mark.parametrize(("role", "binding"), ATTACKERS)
+def test_no_statement_reaches_a_row_of_another_organization(roles: Any, furnished: Any, owner: Any, role: str, binding: str) -> None:
+    attacker, bound = getattr(roles, role), value_of(binding, furnished)
+    own = {"nobody": {None}, "a neighbour": {None, str(bound)}}.get(binding, set())  # an agent of None is everybody's
+    for table in TABLES:
+        if (role, table) in OPEN_TO_ALL:
+            continue
+        before = rows_of_acme(owner, furnished, table)
+        assert before
+        for statement, values in attacks(attacker, table, before[0][1], bound if binding == "a neighbour" else NOBODYS):
+            outcome = attacker.do(statement, values, tenant=bound, user=furnished.acme.admin.id, role="admin")
+            expect_nothing(outcome, own, statement)
+        assert rows_of_acme(owner, furnished, table) == before, table
+
+
+def expect_nothing(outcome: Outcome, own: set[str | None], statement: str) -> None:
+    changes_own_rows = own - {None} or statement.startswith("INSERT")
+    assert outcome.refused in (OF_OWN_ROWS if changes_own_rows else REFUSALS), f"{statement}: {outcome.words}"
+    assert "CANARY-acme" not in outcome.words, statement
+    assert {row[0] for row in outcome.rows} <= own, statement
+    if not own - {None} and not outcome.rows:
+        assert outcome.touched <= 0, statement
+
+
+@pytest.mark.parametrize("role", ["app", "platform", "worker"])
+def test_bound_to_its_organization_a_role_sees_precisely_its_rows(roles: Any, furnished: Any, owner: Any, role: str) -> None:
+    """Else all of the above would pass on a role that sees nothing."""
+    owner.execute("UPDATE sessions SET expires_at = '2020-01-01'; UPDATE idempotency_keys SET expires_at = '2020-01-01'")
+    seen = []
+    for table in TABLES:
+        tenant = TENANT_COLUMN[table]
+        acme = furnished.acme.id
+        outcome = getattr(roles, role).do(f"SELECT {tenant} FROM {table} WHERE {tenant} = %s", [str(acme)], tenant=acme)
+        if outcome.refused != DENIED:
+            assert outcome.touched == len(rows_of_acme(owner, furnished, table)), table
+            seen.append(table)
+    assert len(seen) == {"app": 10, "platform": 11, "worker": 4}[role]
+
+
+@pytest.mark.parametrize("role", ["app", "platform", "worker"])
+def test_no_role_may_ever(roles: Any, role: str) -> None:
+    others = [f"SET ROLE portal_{other}" for other in ("app", "platform", "worker") if other != role]
+    for statement in (*NEVER, *others):
+        assert getattr(roles, role).do(statement).refused == DENIED, statement
+
+
+def test_copying_a_table_out_shows_no_more_than_looking_at_it(roles: Any, furnished: Any) -> None:
+    with roles.app.connection, roles.app.connection.cursor() as cursor:
+        cursor.execute("SET LOCAL app.tenant_id = %s", [str(furnished.globex.id)])
+        for table in ("users", "agents", "conversations", "sessions", "audit_entries", "outbox"):
+            out = StringIO()
+            cursor.copy_expert(f"COPY {table} TO STDOUT", out)
+            assert "CANARY-globex" in out.getvalue()
+            assert "CANARY-acme" not in out.getvalue()
+
+
+def test_the_planners_statistics_tell_nothing(roles: Any, owner: Any) -> None:
+    owner.execute("ANALYZE users, tenants, agents")
+    for role in (roles.app, roles.platform, roles.worker):
+        assert role.do("SELECT tablename, most_common_vals FROM pg_stats WHERE schemaname = 'public'").rows == []
+
+
+def test_without_an_organization_only_a_subdomain_that_one_knows_leads_to_an_id(roles: Any, furnished: Any) -> None:
+    for subdomain, known in {"acme": True, "hades": True, "acm_": False, "%": False, "": False, "ACME": False}.items():
+        outcome = roles.app.do("SELECT * FROM organization_directory(%s)", [subdomain])
+        assert outcome.rows == ([(str(vars(furnished)[subdomain].id), subdomain)] if known else [])
+    assert roles.worker.do("SELECT * FROM organization_directory('acme')").refused == DENIED
+
+
+# Rank: who makes whom what
+
+
+MAKE = "INSERT INTO users (id, tenant_id, email, username, hashed_password, role) VALUES (gen_random_uuid(), %(acme)s, 'n', 'n', '!', '{}')"
+SET = "UPDATE users SET {} WHERE id = %({})s"
+FREE = "UPDATE agents SET name = 'changed' WHERE id = %(free)s"
+NEW_FREE = "INSERT INTO agents (id, agent_type, name, is_free_agent) VALUES (gen_random_uuid(), 'NEW', 'New', true)"
+SUSPEND = "UPDATE tenants SET is_active = false WHERE id = %(acme)s"
+RANK = {
+    "an org_admin makes a user an org_admin": ("app", "acme.admin", SET.format("role = 'org_admin'", "acme_user"), 1),
+    "an org_admin makes nobody an admin": ("app", "acme.admin", SET.format("role = 'admin'", "acme_user"), DENIED),
+    "an org_admin makes nobody a super_admin": ("app", "acme.admin", SET.format("role = 'super_admin'", "acme_admin2"), DENIED),
+    "an org_admin does not become an admin": ("app", "acme.admin", SET.format("role = 'admin'", "acme_admin"), DENIED),
+    "an org_admin does not become a super_admin": ("app", "acme.admin", SET.format("role = 'super_admin'", "acme_admin"), DENIED),
+    "a user does not become an admin": ("app", "acme.user", SET.format("role = 'admin'", "acme_user"), DENIED),
+    "an org_admin adds a user": ("app", "acme.admin", MAKE.format("user"), 1),
+    "an org_admin adds no admin": ("app", "acme.admin", MAKE.format("admin"), DENIED),
+    "an org_admin adds no super_admin": ("app", "acme.admin", MAKE.format("super_admin"), DENIED),
+    "an org_admin does not suspend the organization": ("app", "acme.admin", SUSPEND, DENIED),
+    "an org_admin changes no free agent": ("app", "acme.admin", FREE, 0),
+    "an org_admin adds no free agent": ("app", "acme.admin", NEW_FREE, DENIED),
+    "an org_admin gives no agent away": ("app", "acme.admin", "UPDATE agents SET owner_tenant_id = NULL, is_free_agent = true", DENIED),
+    "an admin changes the own name": ("app", "platform.admin", SET.format("first_name = 'New'", "platform_admin"), 1),
+    "an admin changes no other admin": ("app", "platform.admin", SET.format("is_active = false", "platform_admin2"), 0),
+    "an admin changes no super_admin": ("app", "platform.admin", SET.format("hashed_password = '!'", "platform_super"), 0),
+    "an admin does not become a super_admin": ("app", "platform.admin", SET.format("role = 'super_admin'", "platform_admin"), DENIED),
+    "even a super_admin changes no admin there": ("app", "platform.super", SET.format("is_active = false", "platform_admin"), 0),
+    "an admin suspends an organization": ("platform", "platform.admin", SUSPEND, 1),
+    "an admin deactivates an org_admin": ("platform", "platform.admin", SET.format("is_active = false", "acme_admin"), 1),
+    "an admin deactivates no admin": ("platform", "platform.admin", SET.format("is_active = false", "platform_admin2"), 0),
+    "an admin deactivates no super_admin": ("platform", "platform.admin", SET.format("is_active = false", "platform_super"), 0),
+    "an admin demotes no super_admin": ("platform", "platform.admin", SET.format("role = 'user'", "platform_super"), 0),
+    "an admin makes nobody an admin": ("platform", "platform.admin", SET.format("role = 'admin'", "acme_user"), DENIED),
+    "an admin adds no admin": ("platform", "platform.admin", MAKE.format("admin"), DENIED),
+    "an admin promotes not oneself": ("platform", "platform.admin", SET.format("role = 'super_admin'", "platform_admin"), DENIED),
+    "an admin changes the own name there too": ("platform", "platform.admin", SET.format("first_name = 'New'", "platform_admin"), 1),
+    "an admin changes no free agent": ("platform", "platform.admin", FREE, 0),
+    "an admin adds no free agent": ("platform", "platform.admin", NEW_FREE, DENIED),
+    "an admin opens no access code": ("platform", "platform.admin", "UPDATE tenants SET access_code = 'x'", DENIED),
+    "a super_admin demotes an admin": ("platform", "platform.super", SET.format("role = 'user'", "platform_admin"), 1),
+    "a super_admin makes an admin": ("platform", "platform.super", SET.format("role = 'admin'", "acme_user"), 1),
+    "a super_admin adds an admin": ("platform", "platform.super", MAKE.format("admin"), 1),
+    "a super_admin changes a free agent": ("platform", "platform.super", FREE, 1),
+    "a super_admin adds a free agent": ("platform", "platform.super", NEW_FREE, 1),
+    "an org_admin changes no admin over the console": ("platform", "acme.admin", SET.format("is_active = false", "platform_admin"), 0),
+    "an org_admin adds no admin over the console": ("platform", "acme.admin", MAKE.format("admin"), DENIED),
+}
+
+
+@pytest.mark.parametrize("case", RANK)
+def test_the_database_keeps_rank_so_that(roles: Any, furnished: Any, case: str) -> None:
+    role, who, statement, expected = RANK[case]
+    tenant, name = who.split(".")
+    person = getattr(furnished, tenant).people[name]
+    ids = {f"{one.subdomain}_{name}": str(person.id) for one in vars(furnished).values() for name, person in one.people.items()}
+    outcome = getattr(roles, role).do_as(person, statement, {**ids, "acme": str(furnished.acme.id), "free": FREE_AGENT},
+                                         tenant="" if role == "platform" else None)  # fmt: skip
+    assert outcome.answer == expected, outcome.words
+
+
+def test_nobody_in_particular_changes_no_platform_account(roles: Any, furnished: Any) -> None:
+    platform, change = furnished.platform, "UPDATE users SET is_active = false WHERE tenant_id = %s"
+    for binding in ({"role": ""}, {"role": "admin"}, {"role": "super_admin "}, {"role": "SUPER_ADMIN"}, {}):
+        for role, tenant in ((roles.app, platform.id), (roles.platform, ""), (roles.platform, platform.id)):
+            assert role.do(change, [str(platform.id)], tenant=tenant, **binding).answer == 0
+
+
+# Agents and keys
+
+
+def test_agents_are_the_own_and_the_free_ones(roles: Any, furnished: Any) -> None:
+    acme, globex = furnished.acme, furnished.globex
+    seen = roles.app.do_as(acme.user, "SELECT id FROM agents").rows
+    assert {row[0] for row in seen} == {id_of(acme, "agent"), FREE_AGENT}
+    assert roles.app.do_as(acme.user, "SELECT id FROM agents WHERE id = %s", [id_of(globex, "agent")]).touched == 0
+    assert roles.app.do("SELECT id FROM agents").touched == 0
+
+
+def test_a_key_leads_into_no_other_organization(roles: Any, furnished: Any) -> None:
+    acme, globex = furnished.acme, furnished.globex
+    own, talk_of_theirs = rows_of(acme), id_of(globex, "conversation")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    fresh = {"id": id_of(acme, "fresh"), "tenant_id": str(acme.id)}
+    crossing = {
+        "sessions": {**session(acme, "fresh", later), "user_id": str(globex.user.id)},
+        "conversations": {**own["conversations"], **fresh, "created_by_user_id": str(globex.user.id)},
+        "conversation_users": {**own["conversation_users"], **fresh, "user_id": str(globex.user2.id)},
+        "conversation_agents": {**own["conversation_agents"], **fresh, "conversation_id": talk_of_theirs, "agent_id": FREE_AGENT},
+    }
+    for role in (roles.app, roles.platform, roles.owner):
+        for table, row in crossing.items():
+            assert role.do(*inserting(table, row), tenant=acme.id).refused == NO_SUCH_KEY, table
+    elsewhere = {**own["conversation_users"], **fresh, "conversation_id": talk_of_theirs, "user_id": str(acme.user2.id)}
+    assert roles.app.do(*inserting("conversation_users", elsewhere), tenant=acme.id).refused == NO_SUCH_KEY
+
+
+def test_only_agents_that_one_sees_join_a_conversation(roles: Any, furnished: Any) -> None:
+    acme = furnished.acme
+    part = {**rows_of(acme)["conversation_agents"], "id": id_of(acme, "fresh"), "agent_type": "another"}
+    stolen = {**part, "agent_id": id_of(furnished.globex, "agent")}
+    for role in (roles.app, roles.platform):
+        assert role.do(*inserting("conversation_agents", stolen), tenant=acme.id).refused == DENIED
+    assert roles.app.do(*inserting("conversation_agents", {**part, "agent_id": FREE_AGENT}), tenant=acme.id).answer == 1
+
+
+def inserting(table: str, row: dict[str, Any]) -> tuple[str, list[Any]]:
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values())
+
+
+# The worker
+
+
+def test_the_worker_sends_everybodys_mail_and_changes_nothing_of_it(roles: Any, furnished: Any) -> None:
+    worker = roles.worker
+    assert worker.do("SELECT body_text FROM outbox").touched == len(vars(furnished))
+    assert worker.do("UPDATE outbox SET attempts = attempts + 1, sent_at = now()").touched == len(vars(furnished))
+    for change in ("SET recipient = 'thief@example.org'", "SET body_text = ''", "SET tenant_id = tenant_id"):
+        assert worker.do(f"UPDATE outbox {change}").refused == DENIED
+    assert worker.do(*inserting("outbox", {**rows_of(furnished.acme)["outbox"], "id": NOBODYS})).refused == DENIED
+
+
+def test_the_worker_sees_and_deletes_only_what_has_expired(roles: Any, furnished: Any, owner: Any) -> None:
+    put(owner, "sessions", session(furnished.acme, "expired", datetime.now(UTC) - timedelta(minutes=1)))
+    worker = roles.worker
+    assert worker.do("SELECT id FROM sessions").rows == [(id_of(furnished.acme, "expired"),)]
+    assert worker.do("SELECT user_id FROM sessions").refused == DENIED
+    assert worker.do("SELECT secret_hash FROM sessions").refused == DENIED
+    assert worker.do("DELETE FROM sessions").touched == 1
+    assert worker.do("DELETE FROM idempotency_keys").touched == 0
+    owner.execute("SELECT count(*) FROM sessions")
+    assert owner.fetchone() == (len(vars(furnished)),)
