@@ -7,6 +7,7 @@ revision waits for a table (10s).
 
 import importlib
 import os
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,9 @@ def stamp_new_revisions(_context: Any, _revision: Any, directives: list[Any]) ->
         script.rev_id = f"{datetime.now(UTC):%Y%m%d_%H%M}"
 
 
-def say(*, step: Any, **_context: Any) -> None:
+def say(*_: Any, **told: Any) -> None:
     """Tell the person at the command line what was done; whoever hands over a URL has a voice of his own."""
+    step = told["step"]
     done = "stamped" if step.is_stamp else "upgraded" if step.is_upgrade else "downgraded"
     for script in filter(None, step.up_revisions):
         config.print_stdout("%s: %s (%s)", done, script.doc, script.revision)
@@ -78,6 +80,19 @@ def prepare(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})  # ends with this connection
     connection.execute(text("SELECT set_config('lock_timeout', :patience, false)"), {"patience": config.attributes.get("patience", "10s")})
     connection.commit()
+
+
+def answering() -> AbstractContextManager[None]:
+    """For `flask db …`: the embedded database, where the app means it, runs for as long as it is needed."""
+    if given_url or os.environ.get("OWNER_DATABASE_URL"):
+        return nullcontext()
+    from flask import current_app, has_app_context
+
+    if not has_app_context():
+        return nullcontext()
+    from portal.database.cluster import database_running
+
+    return database_running(current_app.config["PORTAL"])
 
 
 def run() -> None:
@@ -101,10 +116,11 @@ def run() -> None:
         except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
                 raise
-            raise CommandError("Another program holds a table that must be changed. Nothing of this revision was done; try again.") from error
+            raise CommandError("Another program holds a table that must be changed. This revision was not done; try again.") from error
 
 
 if context.is_offline_mode():
     raise CommandError("Revisions look at the rows they change, so they cannot be written out as SQL. Run them on the database.")
 target = models()
-run()
+with answering():
+    run()

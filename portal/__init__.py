@@ -21,16 +21,18 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _configure(app: Flask, settings: Settings) -> None:
+    from portal.database import driver_url
+
     pool = {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": 5, "connect_args": {"connect_timeout": 3}}
     small = {**pool, "pool_size": 2}
     app.config.update(
         PORTAL=settings,
         SECRET_KEY=settings.secret_key,
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_DATABASE_URI=driver_url(settings.database_url),
         SQLALCHEMY_ENGINE_OPTIONS=pool,
         SQLALCHEMY_BINDS={
-            "platform": {"url": settings.platform_database_url, **small},
-            "rates": {"url": settings.database_url, **small, "isolation_level": "AUTOCOMMIT"},
+            "platform": {"url": driver_url(settings.platform_database_url), **small},
+            "rates": {"url": driver_url(settings.database_url), **small, "isolation_level": "AUTOCOMMIT"},
         },
         OWNER_DATABASE_URL=settings.owner_database_url,
         SESSION_COOKIE_NAME="portal" if settings.insecure else "__Host-portal",

@@ -22,10 +22,14 @@ class ModelForm(FlaskForm):
         """What the command's rules need to know besides what was typed."""
         return {}
 
+    def typed(self) -> dict[str, Any]:
+        """What stands in the fields that the command knows."""
+        return typed(self, self.command_type)
+
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         valid = bool(super().validate(extra_validators))
         try:
-            self.command = self.command_type.model_validate(typed(self, self.command_type), context=self.context())
+            self.command = self.command_type.model_validate(self.typed(), context=self.context())
         except ValidationError as error:
             for fault in error.errors(include_url=False, include_input=False, include_context=False):
                 self.blame([str(part) for part in fault["loc"]], fault["msg"].removeprefix("Value error, "))

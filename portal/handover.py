@@ -24,14 +24,14 @@ def hand_over(settings: Settings, listener: int) -> NoReturn:
     """Replace this process by one of the serving account, which inherits the listening socket's descriptor."""
     account = serving_account(settings.run_as)
     folder = instance_path(settings)
+    env = _environment(account, folder, listener)
+    if not sys.dont_write_bytecode:
+        compileall.compile_dir(ROOT / "portal", quiet=2)
+    _show_code_to(account)
+    _check_reach(account, settings)
     if folder == FOR_ROOT.resolve() and not settings.instance_path:
         say(f"{ROOT / 'instance'} is out of reach for the account {account.name}, so the data is kept in {folder}.")
     claim(folder, account)
-    if not sys.dont_write_bytecode:
-        compileall.compile_dir(ROOT / "portal", quiet=2)
-    env = _environment(account, folder, listener)
-    _show_code_to(account)
-    _check_reach(account, settings)
     os.set_inheritable(listener, True)
     _become(account)
     os.chdir(ROOT)
@@ -42,7 +42,8 @@ def _environment(account: Account, folder: Path, listener: int) -> dict[str, str
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SUDO_", "XDG_"))}
     private = ROOT / ".env"
     if private.exists() and not within_reach(private, account):  # root read it; its values go on, its text does not
-        env = {name: value for name, value in dotenv_values(private).items() if value is not None} | env
+        given = {name: value for name, value in env.items() if value}
+        env = {name: value for name, value in dotenv_values(private).items() if value} | given
     identity = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
     return env | identity | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PORTAL_LISTENER": str(listener)}
 

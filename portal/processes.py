@@ -108,7 +108,10 @@ def environment(settings: Settings, instance: Path, *, embedded: bool) -> dict[s
 
 
 def gunicorn_options(settings: Settings, descriptor: int, instance: Path) -> list[str]:
-    """How gunicorn is called: threads, on the socket that is bound already, with no log of accesses."""
+    """How gunicorn is called: threads, on the socket that is bound already, with no log of accesses.
+
+    The application is loaded once and its workers are copies (half the time to start, less memory), so it must not connect while loading.
+    """
     memory = Path("/dev/shm")  # noqa: S108  (a heartbeat on a disk can block; the file is unlinked at once)
     options = {
         "bind": f"fd://{descriptor}",
@@ -121,7 +124,7 @@ def gunicorn_options(settings: Settings, descriptor: int, instance: Path) -> lis
         "log-level": "warning",
         "forwarded-allow-ips": "",  # X-Forwarded-* counts only behind PROXY_COUNT proxies, and the application reads it
     }
-    return ["--no-control-socket", *[f"--{name}={value}" for name, value in options.items()]]
+    return ["--preload", "--no-control-socket", *[f"--{name}={value}" for name, value in options.items()]]
 
 
 def _healthy(listener: socket.socket, host: str) -> bool:

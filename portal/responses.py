@@ -64,6 +64,11 @@ def leave_for(url: str) -> Response:
     return make_response(redirect(url, 303))
 
 
+def nothing_to_show() -> Response | None:
+    """An empty answer for htmx, whose page stays as it is; None for a browser, which has to go somewhere."""
+    return make_response("", 204) if wants_fragment() else None
+
+
 def init_app(app: Flask) -> None:
     app.register_error_handler(Refusal, refuse)
     app.register_error_handler(CSRFError, refuse_csrf)
@@ -127,7 +132,7 @@ def _in_the_form_asked_for(status: int, message: str, fields: dict[str, str], wh
         return _to_sign_in()
     if wants_fragment():
         html = render_template("errors/_notice.html", message=message, who_helps=who_helps)
-        return make_response(html, status, {"HX-Retarget": "#notices", "HX-Reswap": "beforeend"})
+        return make_response(html, status, {"HX-Retarget": "#notices", "HX-Reswap": "innerHTML"})
     g.visitor_only = status >= 500  # the error page must not ask the database who is reading
     page = {"title": title, "message": message, "who_helps": who_helps, "retry_after": retry_after}
     return make_response(render_template("errors/page.html", status=status, **page), status)

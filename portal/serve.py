@@ -6,14 +6,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, closing, suppress
 from typing import NoReturn
 
 import psycopg2
 
-from portal.config import ROOT, Settings, SettingsRefused, load_settings
+from portal.config import Settings, SettingsRefused, load_settings
 from portal.database import health, libpq_url
 from portal.database.cluster import DATABASE, Instance, with_database
 from portal.database.folder import instance_path
@@ -34,7 +32,7 @@ def main() -> int:
     if "MAKELEVEL" in os.environ:  # a killed make must not leave a portal that no Ctrl-C reaches
         die_with_parent(signal.SIGTERM)
     try:
-        settings = _settings(ROOT / ".env")
+        settings = load_settings()
         listener = _listener(settings)
         if os.geteuid() == 0:
             from portal.handover import hand_over
@@ -51,16 +49,18 @@ def main() -> int:
 def serve(settings: Settings, listener: socket.socket) -> NoReturn:
     """Start everything, announce it, and keep it alive; ends only by an exception."""
     with ExitStack() as stack:
-        instance = stack.enter_context(_embedded(settings)) if settings.embedded else None
-        path = instance.path if instance else instance_path(settings)
+        instance, embedded = _instance(settings), settings.embedded
+        if embedded:
+            stack.enter_context(instance.running(own=True, patience=10))
+            provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
         settings = with_database(settings)
         check_database(settings)
-        processes = Processes(settings, listener, path, embedded=instance is not None)
+        processes = Processes(settings, listener, instance.path, embedded=embedded)
         stack.callback(processes.stop)
         processes.start()
         with suppress(OSError):
             print(READY.format(url=settings.public_url), flush=True)
-        processes.watch(*[Kept("database", lambda: instance.server.alive, instance.revive)] if instance else [])
+        processes.watch(*[Kept("database", lambda: instance.server.alive, instance.revive)] if embedded else [])
 
 
 def check_database(settings: Settings) -> None:
@@ -75,14 +75,12 @@ def check_database(settings: Settings) -> None:
         raise StartRefused("\n".join(dict.fromkeys(found)))
 
 
-@contextmanager
-def _embedded(settings: Settings) -> Iterator[Instance]:
-    """The embedded database runs, and its roles are as they should be."""
+def _instance(settings: Settings) -> Instance:
+    """The folder of local state, and the database in it when none is given: with connections for all web workers."""
     connections = settings.web_workers * (settings.pool_size + 6) + 20
     instance = Instance(instance_path(settings), run_as=settings.run_as, connections=max(100, connections))
-    with instance.running(own=True, patience=10):
-        provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
-        yield instance
+    instance.prepare()
+    return instance
 
 
 def _migrate(settings: Settings) -> None:
@@ -108,16 +106,11 @@ def _faults(url: str) -> list[str]:
         return health.faults(connection)
 
 
-def _settings(file: Path) -> Settings:
-    """Also where `.env` is private to root, whose values then stand in the environment."""
-    return load_settings() if not file.exists() or os.access(file, os.R_OK) else load_settings(_env_file=None)
-
-
 def _listener(settings: Settings) -> socket.socket:
     """The socket that will listen, bound before anything is started; by root, so that PORT may be below 1024."""
     if inherited := os.environ.pop("PORTAL_LISTENER", ""):
         return socket.socket(fileno=int(inherited))
-    deadline = time.monotonic() + 2  # a killed predecessor may still be leaving
+    deadline = time.monotonic() + 3  # a killed predecessor may still be leaving
     while True:
         try:
             return _bound(settings)

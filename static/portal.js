@@ -97,7 +97,7 @@
     const { target, response } = event.detail.ctx;
     const swapped = (target?.id && byId(target.id)) || target;
     if (!swapped?.matches) return;
-    localTimes(swapped.parentNode ?? swapped);
+    localTimes(document);
     if (swapped.matches("[data-verdict-for]")) takeVerdict(swapped);
     if (swapped.matches("[data-announce]")) byId("announcer").textContent = swapped.dataset.announce;
     if (response?.status === 422) focusFault(swapped);

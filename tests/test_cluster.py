@@ -50,6 +50,7 @@ def a_place() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="portal-place-"))
     made.chmod(0o755)
     yield made
+    shutil.rmtree(Instance(made / "instance").server.socket, ignore_errors=True)  # a killed owner leaves it
     shutil.rmtree(made)
 
 

@@ -11,6 +11,7 @@ from portal import create_app
 from portal.access import public, require_a_guard_on_every_door
 from portal.headers import HEADERS
 from tests.browser import HTMX, Browser
+from tests.cast import plain
 from tests.conftest import settings_for
 
 PUBLIC = {
@@ -182,6 +183,12 @@ def test_readiness_tells_of_pending_migrations(app: Flask, owner: Any) -> None:
         owner.execute("UPDATE portal_alembic_version SET version_num = %s", (version,))
 
 
+def test_addresses_of_the_database_may_be_written_as_people_write_them(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
+    urls = {f"{role}_database_url": plain(url) for role, url in cluster.urls(database).items() if role != "app"}
+    app = create_app(settings_for(cluster, database, tmp_path, database_url=plain(cluster.urls(database)["app"]), **urls))
+    assert app.test_client().get("/readyz").status_code == 200
+
+
 def test_static_files_are_kept_for_ever_under_a_name_of_their_content(browser: Browser) -> None:
     page = browser.get("/register")
     for tag in page.select("link[rel=stylesheet], script[src]"):
@@ -197,5 +204,7 @@ def test_the_theme_is_chosen_without_script_and_kept(browser: Browser) -> None:
     browser.post("appearance.choose", {"theme": "dark", "next": "/register"})
     assert browser.follow().select_one("html")["data-bs-theme"] == "dark"
     browser.post("appearance.choose", {"theme": "neon"}, expect=422)
+    browser.post("appearance.choose", {"theme": "light"}, expect=204, htmx=True)
+    assert browser.get("/register").select_one("html")["data-bs-theme"] == "light"
     browser.post("appearance.choose", {"theme": "light", "next": "https://evil.example"})
     assert browser.page.location == "/"

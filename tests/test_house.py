@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +131,19 @@ def test_vendored_files_are_what_the_manifest_says() -> None:
         assert entry["sha384"].removeprefix("sha384-") in (digest, hashlib.sha384(file.read_bytes()).hexdigest()), f"{file} was changed"
     vendored = {path.name for path in (STATIC / "vendor").rglob("*.min.*")}
     assert vendored == {Path(entry["file"]).name for entry in manifest}
+
+
+def test_the_dark_of_the_system_is_the_dark_that_is_chosen() -> None:
+    css = (STATIC / "portal.css").read_text()
+    chosen = re.search(r'\n\[data-bs-theme="?dark"?\][^{]*\{([^}]*)\}', css)
+    system = re.search(r":root:not\(\[data-bs-theme\]\)[^{]*\{([^}]*)\}", css)
+    assert chosen and system
+    assert tokens(chosen[1]) == tokens(system[1])
+    assert tokens(chosen[1])
+
+
+def tokens(block: str) -> dict[str, str]:
+    return dict(re.findall(r"(--[\w-]+):\s*([^;]+);", block))
 
 
 def test_every_module_says_in_one_sentence_what_it_is_for() -> None:

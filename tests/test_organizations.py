@@ -297,6 +297,19 @@ def test_a_subdomain_is_suggested_from_the_name(browser: Browser) -> None:
     assert "arzte-sohne-koln" in page.response.get_data(as_text=True)
 
 
+def test_a_suggestion_that_is_taken_gets_a_number_and_a_name_without_letters_of_ours_gets_words(browser: Browser) -> None:
+    page = browser.get("organizations.check_subdomain", name="Acme", htmx=True)
+    assert page.select_one("[data-suggestion]")["data-suggestion"] == "acme-2"
+    page = browser.get("organizations.check_subdomain", name="静葬祭", htmx=True)
+    assert "Type one" in page.text
+
+
+def test_what_was_typed_under_another_countrys_fields_is_not_stored(browser: Browser, owner: Any) -> None:
+    send(browser, {**typed(), **ELSEWHERE["Hong Kong, no postal code"], "address-postal_code": "D13 X285"})
+    owner.execute("SELECT address FROM tenants WHERE subdomain = 'quiet-harbour'")
+    assert "postal_code" not in owner.fetchone()[0]
+
+
 def test_a_password_gets_a_hint_and_is_not_repeated(browser: Browser) -> None:
     weak = browser.post("organizations.password_strength", {"admin_password": "harbour2024", "name": "harbour"}, expect=200, htmx=True)
     strong = browser.post("organizations.password_strength", {"admin_password": PASSWORD}, expect=200, htmx=True)

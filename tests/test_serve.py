@@ -35,6 +35,7 @@ def place() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="portal-place-"))
     made.chmod(0o755)
     yield made
+    shutil.rmtree(Instance(made / "instance").server.socket, ignore_errors=True)  # a killed owner leaves it
     shutil.rmtree(made)
 
 
@@ -137,6 +138,7 @@ def test_the_portal_lives_is_killed_and_lives_again(place: Path, port: int) -> N
 
     with serving(port, instance) as portal:
         assert portal.line() == ready
+        assert _nobody_is_connected(Instance(instance)), "the workers are copies: what was connected before would be shared"
         assert [portal.get("/healthz"), portal.get("/readyz")] == [200, 200]
         tree = portal.tree()
         assert uids(tree) == {serving_account().uid}
@@ -164,6 +166,12 @@ def test_the_portal_lives_is_killed_and_lives_again(place: Path, port: int) -> N
         tree = portal.tree()
         assert portal.stop(signal.SIGINT) == 0
         assert gone(tree)
+
+
+def _nobody_is_connected(instance: Instance) -> bool:
+    return (
+        one(instance.urls()["superuser"], "SELECT count(*) FROM pg_stat_activity WHERE usename IN ('portal_app', 'portal_platform')") == 0
+    )
 
 
 def _knows_no_more_than_it_must(tree: dict[int, str], urls: dict[str, str]) -> None:
@@ -284,6 +292,7 @@ def test_a_given_database_is_migrated_and_served_where_the_owner_is_known(cluste
                 pid for pid in tree if "portal.serve" not in tree[pid] and "OWNER_DATABASE_URL" in Path(f"/proc/{pid}/environ").read_text()
             ]
             _the_worker_cleans_up(urls)
+            assert {path.name for path in (place / "instance").iterdir()} == {"lock", "locks", "static"}
             assert portal.stop() == 0
             assert gone(tree)
     finally:

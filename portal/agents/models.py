@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.organizations.models import Moment, Tenant, Words
 
 
-class Agent(db.Model):  # type: ignore[name-defined,misc]
+class Agent(db.Model):  # type: ignore[name-defined]
     """An agent and its configuration; a type can be used once among the active agents of an owner."""
 
     __tablename__ = "agents"

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request, url_for
 from portal.access import own_page, public
 from portal.errors import Invalid
 from portal.extensions import settings
-from portal.responses import leave_for
+from portal.responses import leave_for, nothing_to_show
 
 blueprint = Blueprint("appearance", __name__)
 THEMES = ("light", "dark", "system")
@@ -18,7 +18,7 @@ def choose() -> Response:
     theme = request.form.get("theme", "")
     if theme not in THEMES:
         raise Invalid("Choose light, dark or system.")
-    response = leave_for(own_page(request.form.get("next")) or url_for("overview.index"))
+    response = nothing_to_show() or leave_for(own_page(request.form.get("next")) or url_for("overview.index"))
     response.set_cookie("theme", theme, max_age=A_YEAR, secure=not settings().insecure, httponly=True, samesite="Lax")
     return response
 

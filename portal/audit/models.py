@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.organizations.models import Moment, Tenant, Words
 
 
-class AuditEntry(db.Model):  # type: ignore[name-defined,misc]
+class AuditEntry(db.Model):  # type: ignore[name-defined]
     """One act; `seq` counts from 1 without gaps in each organization, `hash` covers the entry and the hash before it."""
 
     __tablename__ = "audit_entries"
@@ -32,7 +32,7 @@ class AuditEntry(db.Model):  # type: ignore[name-defined,misc]
     hash: Mapped[bytes]
 
 
-class LegacyNote(db.Model):  # type: ignore[name-defined,misc]
+class LegacyNote(db.Model):  # type: ignore[name-defined]
     """What an upgrade changed on a legacy row; without a column name `old_value` is the whole row, taken out."""
 
     __tablename__ = "legacy_notes"

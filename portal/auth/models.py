@@ -11,7 +11,7 @@ from portal.organizations.models import Moment, Tenant, Words
 from portal.users.models import User
 
 
-class SignInSession(db.Model):  # type: ignore[name-defined,misc]
+class SignInSession(db.Model):  # type: ignore[name-defined]
     """A browser that is signed in; the cookie holds the secret, this table its SHA-256."""
 
     __tablename__ = "sessions"
@@ -34,7 +34,7 @@ class SignInSession(db.Model):  # type: ignore[name-defined,misc]
     network: Mapped[Words | None]
 
 
-class RefreshToken(db.Model):  # type: ignore[name-defined,misc]
+class RefreshToken(db.Model):  # type: ignore[name-defined]
     """The legacy system's tokens, in clear; no role of the portal may read or write them."""
 
     __tablename__ = "refresh_tokens"
@@ -47,7 +47,7 @@ class RefreshToken(db.Model):  # type: ignore[name-defined,misc]
     created_at: Mapped[Moment | None] = mapped_column(server_default=func.now())
 
 
-class IdempotencyKey(db.Model):  # type: ignore[name-defined,misc]
+class IdempotencyKey(db.Model):  # type: ignore[name-defined]
     """What a form sent twice has made the first time; `key` is the SHA-256 of the form's nonce."""
 
     __tablename__ = "idempotency_keys"
@@ -61,7 +61,7 @@ class IdempotencyKey(db.Model):  # type: ignore[name-defined,misc]
     expires_at: Mapped[Moment]
 
 
-class RateLimit(db.Model):  # type: ignore[name-defined,misc]
+class RateLimit(db.Model):  # type: ignore[name-defined]
     """Counted attempts; the keys are hashes that name nobody, `expires` is in seconds since 1970."""
 
     __tablename__ = "rate_limits"

@@ -12,7 +12,7 @@ from portal.organizations.models import Moment, Tenant
 from portal.users.models import User
 
 
-class Conversation(db.Model):  # type: ignore[name-defined,misc]
+class Conversation(db.Model):  # type: ignore[name-defined]
     """A conversation of one organization; the legacy system says 'active', 'archived' or 'closed' for its status."""
 
     __tablename__ = "conversations"
@@ -33,7 +33,7 @@ class Conversation(db.Model):  # type: ignore[name-defined,misc]
     updated_at: Mapped[Moment | None]
 
 
-class ConversationUser(db.Model):  # type: ignore[name-defined,misc]
+class ConversationUser(db.Model):  # type: ignore[name-defined]
     """A person's part in a conversation."""
 
     __tablename__ = "conversation_users"
@@ -55,7 +55,7 @@ class ConversationUser(db.Model):  # type: ignore[name-defined,misc]
     tenant_id: Mapped[UUID]
 
 
-class ConversationAgent(db.Model):  # type: ignore[name-defined,misc]
+class ConversationAgent(db.Model):  # type: ignore[name-defined]
     """An agent's part in a conversation.
 
     `agent_type` is the legacy system's word for it, `agent_id` the agent meant; None where a second spelling of the same agent

@@ -69,7 +69,7 @@ class Instance:
     def secrets(self) -> dict[str, str]:
         """The passwords by role, `superuser` and `secret_key`; made at the first call."""
         if not self._secrets:
-            self._prepare()
+            self.prepare()
             self._secrets = self._read_secrets()
         return self._secrets
 
@@ -115,7 +115,7 @@ class Instance:
 
     def _lock(self, own: bool, patience: float) -> int | None:
         """The descriptor that holds the lock, or None where another process holds it and its server answers."""
-        self._prepare()
+        self.prepare()
         deadline = time.monotonic() + patience
         while True:
             with acting_as(self.account):
@@ -137,7 +137,8 @@ class Instance:
                 )
             time.sleep(0.05)
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the folder with what lies beside a database; also where the database is elsewhere."""
         claim(self.path, self.account)
         with acting_as(self.account):
             lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -10,7 +10,7 @@ from portal.extensions import db
 from portal.organizations.models import Moment, Tenant, Words
 
 
-class OutboxMail(db.Model):  # type: ignore[name-defined,misc]
+class OutboxMail(db.Model):  # type: ignore[name-defined]
     """A mail, written in the transaction that causes it; the worker sends it after `send_after`."""
 
     __tablename__ = "outbox"

@@ -5,9 +5,9 @@ from typing import Any
 from wtforms import EmailField, Form, FormField, PasswordField, SelectField, StringField, TelField, TextAreaField
 
 from portal.extensions import settings
-from portal.forms import CreatingForm, typed
+from portal.forms import CreatingForm
 from portal.organizations.commands import RegisterOrganization, context_of
-from portal.values import countries
+from portal.values import AddressField, address_fields, countries
 
 
 class AddressForm(Form):
@@ -39,4 +39,23 @@ class RegistrationForm(CreatingForm):
     admin_password = PasswordField("Password")
 
     def context(self) -> dict[str, Any]:
-        return context_of(typed(self, RegisterOrganization), settings().password_min_length)
+        return context_of(self.typed(), settings().password_min_length)
+
+    def typed(self) -> dict[str, Any]:
+        """What was typed under another country's fields waits in the form for that country, and is not part of this address."""
+        data = super().typed()
+        used = {"country", *(part.key for part in self.parts)}
+        data["address"] = {key: value for key, value in data["address"].items() if key in used or not self.parts}
+        return data
+
+    @property
+    def parts(self) -> list[AddressField]:
+        """The parts of the chosen country's addresses, in its order; none while no country is chosen."""
+        country = self.address.country.data or ""
+        return address_fields(country) if country in dict(countries()) else []
+
+    def show_parts(self) -> list[AddressField]:
+        """The same, with the country's own words for them on the labels."""
+        for part in self.parts:
+            self.address[part.key].label.text = part.label
+        return self.parts

@@ -15,7 +15,7 @@ Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Words = Annotated[str, mapped_column(Text)]
 
 
-class Tenant(db.Model):  # type: ignore[name-defined,misc]
+class Tenant(db.Model):  # type: ignore[name-defined]
     """An organization: the boundary that everything else stays within."""
 
     __tablename__ = "tenants"

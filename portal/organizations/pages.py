@@ -11,7 +11,7 @@ from portal.organizations import services
 from portal.organizations.commands import HINTS
 from portal.organizations.forms import RegistrationForm
 from portal.responses import go_to, page
-from portal.values import Subdomain, address_fields, countries, likely_country, suggest_subdomain
+from portal.values import Subdomain, likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
 
 blueprint = Blueprint("organizations", __name__)
@@ -53,11 +53,15 @@ def register_address() -> Response:
 @limiter.limit("120 per minute")
 def check_subdomain() -> Response:
     """Whether a subdomain is free, taken, reserved or malformed; without one, a suggestion made from the name."""
-    typed = request.args.get("subdomain", "")[:200]
-    suggested = "" if typed else suggest_subdomain(request.args.get("name", "")[:200])
-    state, message = _state_of(typed or suggested)
-    suggestion = None if typed else (suggested if state == "free" else "")
-    return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=suggestion, subdomain=typed or suggested)
+    if "subdomain" in request.args:
+        typed = request.args["subdomain"][:200]
+        state, message = _state_of(typed)
+        return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=None, subdomain=typed)
+    name = request.args.get("name", "")[:200]
+    suggestion = _free_one(suggest_subdomain(name))
+    message = "" if suggestion or not name else "No short name could be made of this name. Type one."
+    state = "free" if suggestion else ""
+    return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=suggestion, subdomain=suggestion)
 
 
 @blueprint.post("/register/password-strength")
@@ -68,6 +72,12 @@ def password_strength() -> Response:
     hints = [request.form.get(name, "")[:200] for name in HINTS]
     strength = strength_of(request.form.get("admin_password", ""), hints, settings().password_min_length)
     return page("organizations/_strength.html", strength=strength)
+
+
+def _free_one(suggested: str) -> str:
+    """The suggestion, or with a number behind it, whichever is free first; '' when none of the first is."""
+    candidates = [suggested, *(f"{suggested[:60]}-{number}" for number in range(2, 10))] if suggested else []
+    return next((candidate for candidate in candidates if _state_of(candidate)[0] == "free"), "")
 
 
 def _say_if_taken(form: RegistrationForm) -> None:
@@ -92,11 +102,10 @@ def _state_of(typed: str) -> tuple[str, str]:
 
 
 def _shown(form: RegistrationForm) -> dict[str, Any]:
-    country = form.address.country.data or ""
     public_host = f".{settings().hostname}" if settings().serve_subdomains else ""
     return {
         "form": form,
-        "address_fields": address_fields(country) if country in dict(countries()) else [],
+        "address_fields": form.show_parts(),
         "public_host": public_host,
         "password_min_length": settings().password_min_length,
     }

@@ -84,8 +84,8 @@ def _register(command: RegisterOrganization, hash_: str, origin: Origin, nonce: 
         email_key=email_key(command.admin_email),
         first_name=command.admin_first_name,
         last_name=command.admin_last_name,
-        sort_key=sort_key(f"{command.admin_last_name} {command.admin_first_name}"),
     )
+    admin.sort_key = sort_key(admin.sortable_name)
     db.session.add(admin)
     db.session.flush()
     db.session.add(IdempotencyKey(tenant_id=tenant_id, key=_key(nonce), action="register", result_id=admin_id, expires_at=datetime.now(UTC) + NONCE_LIFE))

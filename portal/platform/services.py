@@ -57,7 +57,7 @@ def _platform_tenant() -> UUID:
 
 
 def _account(command: CreatePlatformAccount, hash_: str, user_id: UUID, tenant_id: UUID) -> User:
-    return User(
+    account = User(
         id=user_id,
         tenant_id=tenant_id,
         role=Role.SUPER_ADMIN,
@@ -68,5 +68,6 @@ def _account(command: CreatePlatformAccount, hash_: str, user_id: UUID, tenant_i
         email_key=email_key(command.email),
         first_name=command.first_name,
         last_name=command.last_name,
-        sort_key=sort_key(f"{command.last_name} {command.first_name}"),
     )
+    account.sort_key = sort_key(account.sortable_name)
+    return account

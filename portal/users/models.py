@@ -34,7 +34,7 @@ class RoleText(TypeDecorator[Role]):
         return None if value is None else Role(value)
 
 
-class User(db.Model):  # type: ignore[name-defined,misc]
+class User(db.Model):  # type: ignore[name-defined]
     """A person's account in one organization.
 
     Of legacy twins, accounts that differ by upper and lower case only, the oldest has the key; the others have None.
