@@ -27,7 +27,7 @@ class RegistrationForm(CreatingForm):
 
     name = StringField("Name of your organization")
     full_name = StringField("Full legal name")
-    subdomain = StringField("Address of your portal")
+    subdomain = StringField("Short name")
     description = TextAreaField("Instructions for your agents")
     address = FormField(AddressForm)
     phone = TelField("Phone")

@@ -58,7 +58,7 @@ def check_subdomain() -> Response:
         state, message = _state_of(typed)
         return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=None, subdomain=typed)
     name = request.args.get("name", "")[:200]
-    suggestion = _free_one(suggest_subdomain(name))
+    suggestion = services.first_free(suggest_subdomain(name))
     message = "" if suggestion or not name else "No short name could be made of this name. Type one."
     state = "free" if suggestion else ""
     return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=suggestion, subdomain=suggestion)
@@ -72,12 +72,6 @@ def password_strength() -> Response:
     hints = [request.form.get(name, "")[:200] for name in HINTS]
     strength = strength_of(request.form.get("admin_password", ""), hints, settings().password_min_length)
     return page("organizations/_strength.html", strength=strength)
-
-
-def _free_one(suggested: str) -> str:
-    """The suggestion, or with a number behind it, whichever is free first; '' when none of the first is."""
-    candidates = [suggested, *(f"{suggested[:60]}-{number}" for number in range(2, 10))] if suggested else []
-    return next((candidate for candidate in candidates if _state_of(candidate)[0] == "free"), "")
 
 
 def _say_if_taken(form: RegistrationForm) -> None:
@@ -98,11 +92,12 @@ def _state_of(typed: str) -> tuple[str, str]:
         return "refused", error.errors()[0]["msg"].removeprefix("Value error, ")
     if services.is_free(subdomain):
         return "free", f"“{subdomain}” is free."
-    return "taken", f"“{subdomain}” is taken. Choose another one."
+    return "taken", services.taken(subdomain)
 
 
 def _shown(form: RegistrationForm) -> dict[str, Any]:
     public_host = f".{settings().hostname}" if settings().serve_subdomains else ""
+    form.subdomain.label.text = "Address of your portal" if public_host else "Short name"
     return {
         "form": form,
         "address_fields": form.show_parts(),

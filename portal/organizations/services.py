@@ -39,6 +39,18 @@ def is_free(subdomain: str) -> bool:
     return auth.organization_id(subdomain) is None
 
 
+def first_free(subdomain: str) -> str:
+    """The subdomain, or with a number behind it, whichever is free; '' when it is none or ten of them are taken."""
+    candidates = [subdomain, *(f"{subdomain[:60].rstrip('-')}-{number}" for number in range(2, 11))] if subdomain else []
+    return next((candidate for candidate in candidates if is_free(candidate)), "")
+
+
+def taken(subdomain: str) -> str:
+    """The sentence for a subdomain that somebody has, with one that is free."""
+    other = first_free(subdomain)
+    return f"“{subdomain}” is taken. " + (f"Try “{other}”." if other else "Choose another one.")
+
+
 def register(command: RegisterOrganization, *, origin: Origin, nonce: str, sign_in_url: str, is_open: bool = True) -> Registered:
     """Make the organization, its org_admin, the audit entry, the welcome mail and an open session, all or nothing.
 
@@ -115,10 +127,9 @@ def _register(command: RegisterOrganization, hash_: str, origin: Origin, nonce: 
 
 def _registered_before(command: RegisterOrganization, origin: Origin, nonce: str) -> Registered:
     """The subdomain is taken: by this very form, sent twice, or by somebody else."""
-    taken = Invalid(subdomain=f"“{command.subdomain}” is taken. Choose another one.")
     tenant_id = auth.organization_id(command.subdomain)
-    if tenant_id is None:
-        raise taken
+    if tenant_id is None:  # it went between the two looks
+        raise Invalid(subdomain=taken(command.subdomain))
     tenancy.bind(tenant_id)
     made = select(User.id, User.role, User.hashed_password, User.auth_epoch).join(
         IdempotencyKey, (IdempotencyKey.tenant_id == User.tenant_id) & (IdempotencyKey.result_id == User.id)
@@ -128,7 +139,7 @@ def _registered_before(command: RegisterOrganization, origin: Origin, nonce: str
     ).first()
     release()
     if admin is None or not passwords.verified(command.admin_password.get_secret_value(), admin.hashed_password)[0]:
-        raise taken
+        raise Invalid(subdomain=taken(command.subdomain))
     tenancy.bind(tenant_id, user=admin.id, role=admin.role)
     return Registered(tenant_id, auth.open_session(tenant_id, admin.id, admin.role, admin.auth_epoch, origin))
 

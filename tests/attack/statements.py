@@ -16,23 +16,38 @@ COLUMNS = """
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 
 
-def attacks(role: Role, table: str, row: dict[str, Any], bound: Any) -> Iterator[Statement]:
-    """What returns rows returns whose they are first. `row` is the victim's; `bound` the organization that the attacker is in.
+def attacks(role: Role, table: str, row: dict[str, Any]) -> Iterator[Statement]:
+    """On the rows of the organization whose `row` this is. What returns rows returns first whose they are.
 
     A role without a right tries every column: the right itself must be missing then.
     """
+    tenant, shown, every = names_in(role, table)
+    yield from attacks_on_rows(table, tenant, shown, every, row[tenant])
+    fresh = {name: value for name, value in FRESH.items() if name in row and name != tenant}
+    for made in (row, {**row, **fresh}):
+        yield from insertions(role, table, made)
+
+
+def takeovers(role: Role, table: str, row: dict[str, Any], bound: Any) -> Iterator[Statement]:
+    """The victim's row with the victim's ids, said to be the attacker's own."""
+    yield from insertions(role, table, {**row, TENANT_COLUMN[table]: str(bound)})
+
+
+def names_in(role: Role, table: str) -> tuple[str, str, list[str]]:
+    """The column that tells whose a row is, the columns to show with that one first, and all columns."""
     columns, tenant = role.do(COLUMNS, [table]).rows, TENANT_COLUMN[table]
     every = [name for name, *_ in columns]
+    return tenant, ", ".join([tenant, *([name for name, _, reads, *_ in columns if reads] or every)]), every
+
+
+def insertions(role: Role, table: str, row: dict[str, Any]) -> Iterator[Statement]:
+    columns, (_, shown, every) = role.do(COLUMNS, [table]).rows, names_in(role, table)
     key = ", ".join(name for name, is_key, *_ in columns if is_key)
-    readable, given, changed = ([column[0] for column in columns if column[right]] or every for right in (2, 3, 4))
-    shown = ", ".join([tenant, *readable])
-    yield from attacks_on_rows(table, tenant, shown, every, row[tenant])
+    given, changed = ([column[0] for column in columns if column[right]] or every for right in (3, 4))
     insert = f"INSERT INTO {table} ({', '.join(given)}) SELECT {', '.join(given)} FROM jsonb_populate_record(NULL::{table}, %(row)s)"
     update = f"ON CONFLICT ({key}) DO UPDATE SET {changed[0]} = excluded.{changed[0]} RETURNING {shown}"
-    fresh = {name: value for name, value in FRESH.items() if name in row and name != tenant}
-    for made in (row, {**row, **fresh}, {**row, tenant: str(bound)}):  # the last: the victim's ids, said to be the attacker's own
-        for ending in ("", f"ON CONFLICT DO NOTHING RETURNING {shown}", update):
-            yield f"{insert} {ending}", {"row": Json(made)}
+    for ending in ("", f"ON CONFLICT DO NOTHING RETURNING {shown}", update):
+        yield f"{insert} {ending}", {"row": Json(row)}
 
 
 FRESH = {"id": "00000000-0000-4000-8000-000000000000", "seq": 2, "key": "\\x00", "subdomain": "new", "email": "new", "username": "new"}

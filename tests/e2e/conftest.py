@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from portal import create_app
@@ -20,6 +20,9 @@ ARGUMENTS = [
 ]  # fmt: skip
 PICTURES = os.environ.get("PORTAL_PICTURES")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 375, "height": 800}
+
+
+expect.set_options(timeout=15_000)  # two cores, shared
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +64,7 @@ def tab(chromium: Browser, address: str, cast: SimpleNamespace) -> Iterator[Open
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(20_000)
         page.complaints = complaints
         return page
 
