@@ -18,8 +18,10 @@ test: $(VENV)/.installed-dev  ## run the tests, with the browser tests where Chr
 
 lint: $(VENV)/.installed-dev  ## look at style, types and templates
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/djlint --quiet --lint templates
+	$(BIN)/python tests/vendor/htmx.org-4.0.1/upgrade-check.py --no-color templates static/portal.js
 
 lock: $(VENV)/.installed  ## pin the newest allowed packages, with hashes, into requirements*.txt
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv; install it from https://docs.astral.sh/uv/, then try again." >&2; exit 1; }

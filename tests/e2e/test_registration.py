@@ -184,13 +184,14 @@ def test_no_page_has_a_fault_of_accessibility(
         page.context.clear_cookies()
 
 
-def test_a_narrow_window_and_large_text_lose_nothing(tab: Open, cast: SimpleNamespace) -> None:
-    page = tab(size={"width": 320, "height": 700})
+def test_a_narrow_window_and_large_text_lose_nothing(tab: Open, cast: SimpleNamespace, picture: Callable[..., None]) -> None:
+    page = tab(size={"width": 320, "height": 700}, dark=True)
     for path in ("/register", "/sign-in", "/nowhere"):
         page.goto(path)
         assert overflow(page) <= 0, path
     sign_in(page, cast.acme.admin)
     assert overflow(page) <= 0
+    picture(page, "overview-narrow-dark")
     page.set_viewport_size({"width": 640, "height": 900})
     for path in ("/register", "/"):
         page.goto(path)
