@@ -21,8 +21,12 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _configure(app: Flask, settings: Settings) -> None:
+    from portal.auth import passwords
     from portal.database import driver_url
 
+    if settings.instance_path:
+        passwords.slots_folder = settings.instance_path / "locks"
+        passwords.slots_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pool = {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": 5, "connect_args": {"connect_timeout": 3}}
     small = {**pool, "pool_size": 2}
     app.config.update(

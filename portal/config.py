@@ -72,16 +72,21 @@ class Settings(BaseSettings):
             self.public_url = f"http://localhost:{self.port}"
         sisters = {"OWNER_DATABASE_URL": self.owner_database_url, "PLATFORM_DATABASE_URL": self.platform_database_url,
                    "WORKER_DATABASE_URL": self.worker_database_url}
+        faults = []
         if self.database_url:
-            missing = [name for name in ("PLATFORM_DATABASE_URL", "WORKER_DATABASE_URL") if not sisters[name]]
-            if missing:
-                raise ValueError(f"DATABASE_URL is set, but {' and '.join(missing)} is missing; `flask provision` prints all four")
+            needed = ("PLATFORM_DATABASE_URL", "WORKER_DATABASE_URL")
+            faults += [f"{name} is missing beside DATABASE_URL; `flask provision` prints all four" for name in needed if not sisters[name]]
             if not self.secret_key:
-                raise ValueError("SECRET_KEY is missing: with a database of its own the portal keeps none for you")
-        elif given := [name for name, url in sisters.items() if url]:
-            raise ValueError(f"{' and '.join(given)} is set, but DATABASE_URL is missing")
+                faults.append("SECRET_KEY is missing; the portal makes one only for its own database")
+        else:
+            faults += [f"{name} is set, but DATABASE_URL is missing" for name, url in sisters.items() if url]
         if self.insecure and not self.allow_http:
-            raise ValueError(f"PUBLIC_URL {self.public_url} is plain http on another host; use https, or set ALLOW_HTTP=1 to accept that everybody on the way can read along")
+            faults.append(
+                f"PUBLIC_URL {self.public_url} is plain http on another host; "
+                "use https, or set ALLOW_HTTP=1 to accept that everybody on the way can read along"
+            )
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
     @property

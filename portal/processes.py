@@ -17,11 +17,32 @@ from portal.system import StartRefused, end, say, spawn
 GRACE = 10  # seconds that requests under way get when everything stops
 
 
+class Stopped(BaseException):
+    """Somebody asked this process to end."""
+
+
+class Ending:
+    """Whether somebody asked this process to end; `ask` is the handler of the signals that do."""
+
+    asked = False
+
+    def ask(self, _number: int, _frame: object) -> None:
+        """Ends at once what is under way; asking again does not disturb the ending."""
+        if not self.asked:
+            self.asked = True
+            raise Stopped
+
+    def check(self) -> None:
+        """Called between steps: Python drops what a handler raises while it runs callbacks of its own, as around a fork."""
+        if self.asked:
+            raise Stopped
+
+
 class Processes:
     """The web server and the worker beside it; `instance` is the folder of local state, `embedded` whether the database is in it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, instance: Path, *, embedded: bool) -> None:
-        self.settings, self.listener = settings, listener
+    def __init__(self, settings: Settings, listener: socket.socket, instance: Path, ending: Ending, *, embedded: bool) -> None:
+        self.settings, self.listener, self.ending = settings, listener, ending
         self.env = environment(settings, instance, embedded=embedded)
         self.options = gunicorn_options(settings, listener.fileno(), instance)
         self.web: subprocess.Popen[bytes] | None = None
@@ -33,6 +54,7 @@ class Processes:
         self.web = spawn(command, env=self.env, cwd=ROOT, pass_fds=[self.listener.fileno()], last_signal=signal.SIGQUIT)
         deadline = time.monotonic() + 60
         while not _healthy(self.listener, self.settings.hostname):
+            self.ending.check()
             if self.web.poll() is not None:
                 raise StartRefused("The web server ended while it was starting; the reason stands above.")
             if time.monotonic() > deadline:
@@ -47,6 +69,7 @@ class Processes:
             *others,
         ]
         while self.web and self.web.poll() is None:
+            self.ending.check()
             for one in kept:
                 one.look()
             time.sleep(0.2)

@@ -16,29 +16,26 @@ from portal.database import health, libpq_url
 from portal.database.cluster import DATABASE, Instance, with_database
 from portal.database.folder import instance_path
 from portal.database.provision import provision
-from portal.processes import Kept, Processes
+from portal.processes import Ending, Kept, Processes, Stopped
 from portal.system import StartRefused, die_with_parent, say
 
 READY = "Thanotopolis Portal is ready: {url} (first super_admin: .venv/bin/flask create-super-admin)"
 
 
-class Stopped(BaseException):
-    """Somebody asked this process to end."""
-
-
 def main() -> int:
     """Serve until a signal asks to stop (0), or say in a sentence why not (1)."""
-    _obey_signals()
-    if "MAKELEVEL" in os.environ:  # a killed make must not leave a portal that no Ctrl-C reaches
-        die_with_parent(signal.SIGTERM)
+    ending = Ending()
     try:
+        _obey_signals(ending)
+        if "MAKELEVEL" in os.environ:  # a killed make must not leave a portal that no Ctrl-C reaches
+            die_with_parent(signal.SIGTERM)
         settings = load_settings()
         listener = _listener(settings)
         if os.geteuid() == 0:
             from portal.handover import hand_over
 
             hand_over(settings, listener.fileno())
-        return serve(settings, listener)
+        return serve(settings, listener, ending)
     except (SettingsRefused, StartRefused) as refused:
         say(str(refused))
         return 1
@@ -46,7 +43,7 @@ def main() -> int:
         return 0
 
 
-def serve(settings: Settings, listener: socket.socket) -> NoReturn:
+def serve(settings: Settings, listener: socket.socket, ending: Ending) -> NoReturn:
     """Start everything, announce it, and keep it alive; ends only by an exception."""
     with ExitStack() as stack:
         instance, embedded = _instance(settings), settings.embedded
@@ -54,8 +51,10 @@ def serve(settings: Settings, listener: socket.socket) -> NoReturn:
             stack.enter_context(instance.running(own=True, patience=10))
             provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
         settings = with_database(settings)
+        ending.check()
         check_database(settings)
-        processes = Processes(settings, listener, instance.path, embedded=embedded)
+        ending.check()
+        processes = Processes(settings, listener, instance.path, ending, embedded=embedded)
         stack.callback(processes.stop)
         processes.start()
         with suppress(OSError):
@@ -137,19 +136,10 @@ def _bound(settings: Settings) -> socket.socket:
     return listener
 
 
-def _obey_signals() -> None:
-    """The first request to stop ends what is under way, wherever that is; the next ones do not disturb the stopping."""
-    asked = False
-
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            raise Stopped
-
+def _obey_signals(ending: Ending) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays in force
-            signal.signal(number, stop)
+            signal.signal(number, ending.ask)
 
 
 if __name__ == "__main__":

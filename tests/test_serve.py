@@ -229,7 +229,7 @@ def test_a_taken_port_is_told(place: Path) -> None:
     ("settings", "words"),
     [
         ({"PORT": "http"}, "PORT: "),
-        ({"DATABASE_URL": "postgresql://a@b/c"}, "PLATFORM_DATABASE_URL and WORKER_DATABASE_URL is missing"),
+        ({"DATABASE_URL": "postgresql://a@b/c"}, "PLATFORM_DATABASE_URL is missing beside DATABASE_URL"),
         ({"PUBLIC_URL": "http://portal.example.org"}, "ALLOW_HTTP=1"),
         pytest.param(
             {"RUN_AS": "no-such-account"},

@@ -16,7 +16,7 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 DECOY = "$argon2id$v=19$m=19456,t=2,p=1$gNACLMVmT7zv0rUt1uVgKg$O5wU2sBIEhb9uBlGzWYbQp9yJpCLa61IXgVN5kVzvwY"
 BCRYPT_BYTES = 72  # the legacy system cut passwords here; bcrypt raises above it
 
-slots_folder = Path(tempfile.gettempdir()) / f"thanotopolis-portal-hashing-{os.getuid()}"
+slots_folder: Path | None = None  # create_app names the instance's folder of locks
 slots = max(1, (os.cpu_count() or 1) - 1)
 
 
@@ -44,11 +44,25 @@ def verified(password: str, stored: str | None) -> tuple[bool, str | None]:
         return hashers.verify_and_update(password, stored)
 
 
+@cache
+def _private_folder() -> Path:
+    """For processes without an instance: a folder of their own."""
+    return Path(tempfile.mkdtemp(prefix="thanotopolis-portal-"))
+
+
+def _opened(folder: Path, number: int) -> int:
+    file = os.open(folder / f"slot-{number}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    if os.geteuid() == 0:  # a command run by root must not leave a file that the serving account cannot open
+        owner = folder.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
+    return file
+
+
 @contextmanager
 def _slot() -> Iterator[None]:
     """Wait for one of the machine's slots: a file lock, so that a killed process gives it back."""
-    slots_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = [os.open(slots_folder / f"slot-{number}", os.O_RDWR | os.O_CREAT, 0o600) for number in range(slots)]
+    folder = slots_folder or _private_folder()
+    files = [_opened(folder, number) for number in range(slots)]
     try:
         for file in files:
             try:

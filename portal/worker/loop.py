@@ -1,7 +1,6 @@
 """Carries duties out when they are due, as long as nobody asks to stop, also across a database that goes and comes back."""
 
 import select
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, set_wait_callbac
 from portal.database import libpq_url
 from portal.system import say
 
+LOOK_UP = 0.25  # seconds after which a request to stop is noticed
 LONGEST_PAUSE = 60.0  # seconds between tries while the database is away
 
 
@@ -36,18 +36,18 @@ class Loop:
 
     def __init__(self, url: str, duties: list[Duty]) -> None:
         self.url, self.duties = url, duties
-        self.stopping = threading.Event()
+        self.stopping = False  # no Event: setting one in a signal's handler can wait for itself
         self.connection: Any = None
 
     def stop(self, *_signal: object) -> None:
-        self.stopping.set()
+        self.stopping = True
 
     def run(self) -> None:
         """Returns within a second of `stop()`."""
         set_wait_callback(self._wait)
         failures = 0
         with suppress(Stopping):
-            while not self.stopping.is_set():
+            while not self.stopping:
                 try:
                     self._do_what_is_due()
                     failures = 0
@@ -56,13 +56,18 @@ class Loop:
                     pause = min(LONGEST_PAUSE, 2.0**failures)
                     failures = min(failures + 1, 10)
                     self._let_go(error, pause)
-                self.stopping.wait(pause)
+                self._rest(pause)
 
     def _do_what_is_due(self) -> None:
         for duty in self.duties:
             if duty.due <= time.monotonic():
                 duty.act(self._connected())
                 duty.due = time.monotonic() + duty.every
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_UP))
 
     def _connected(self) -> Any:
         if self.connection is None:
@@ -84,7 +89,7 @@ class Loop:
             state = connection.poll()
             if state == POLL_OK:
                 return
-            if self.stopping.is_set():
+            if self.stopping:
                 raise Stopping
             descriptor = [connection.fileno()]
-            select.select(descriptor if state == POLL_READ else [], descriptor if state == POLL_WRITE else [], [], 0.2)
+            select.select(descriptor if state == POLL_READ else [], descriptor if state == POLL_WRITE else [], [], LOOK_UP)
