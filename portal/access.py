@@ -4,20 +4,30 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import signature
 from typing import Any
+from uuid import UUID
 
 from flask import Flask, current_app, request, session
 from flask_login import current_user, login_user
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from portal.actor import Origin, Ticket
+from portal.actor import Actor, Origin, Ticket
 from portal.auth import services as auth
-from portal.errors import Forbidden, Unauthenticated
+from portal.errors import Forbidden, NotFound, Unauthenticated
 from portal.extensions import login
+from portal.organizations import services as organizations
 from portal.policy import Allowed, Answer, Denied
+from portal.users import services as users
 
 View = Callable[..., Any]
 Question = Callable[..., Answer]
+# What a parameter of a URL names, and who finds it within the actor's tenant; unknown and foreign are alike None.
+NAMED: dict[str, tuple[str, Callable[[UUID, UUID], Any]]] = {"user_id": ("user", users.account)}
+# What a view or a question may ask for besides.
+GIVEN: dict[str, Callable[[Actor], Any]] = {
+    "actor": lambda actor: actor,
+    "tenant": lambda actor: organizations.tenant(actor.tenant_id),
+}
 
 
 def public(view: View) -> View:
@@ -32,28 +42,48 @@ def signed_in(view: View) -> View:
 
 
 def requires(question: Question) -> Callable[[View], View]:
-    """Enter when the policy's question about the actor and the objects in the URL is answered with yes."""
+    """Enter when the policy answers the question with yes.
+
+    The question is asked about the actor and the objects that its further parameters name; the view receives the objects that its
+    own parameters name, never ids. What the URL names outside the actor's tenant is 404, a no is 403.
+    """
     return lambda view: _guarded(view, question)
 
 
 def _guarded(view: View, question: Question | None) -> View:
-    wanted = list(signature(question).parameters)[1:] if question else []
+    asked = list(signature(question).parameters)[1:] if question else []
+    wanted = list(signature(view).parameters)
 
     @wraps(view)
-    def door(**seen: Any) -> Any:
+    def door(**url: UUID) -> Any:
         if not current_user.is_authenticated:
             raise Unauthenticated
-        answer = question(current_user, *(seen[name] for name in wanted)) if question else Allowed()
+        actor = current_user._get_current_object()
+        seen = _seen(url, actor, {*asked, *wanted})
+        answer = question(actor, *(seen[name] for name in asked)) if question else Allowed()
         if isinstance(answer, Denied):
-            raise Forbidden(answer.reason, who_helps=answer.who_helps, afterwards=_note_refusal(answer.reason))
-        return view(**seen)
+            raise Forbidden(answer.reason, who_helps=answer.who_helps, afterwards=_note_refusal(actor, answer.reason))
+        return view(**{name: seen[name] for name in wanted})
 
     door.guard = question.__name__ if question else "signed_in"  # type: ignore[attr-defined]
+    door.needs = {*asked, *wanted}  # type: ignore[attr-defined]
     return door
 
 
-def _note_refusal(reason: str) -> Callable[[], None]:
-    actor, path = current_user._get_current_object(), f"{request.method} {request.path}"
+def _seen(url: dict[str, UUID], actor: Actor, needed: set[str]) -> dict[str, Any]:
+    """The objects by name: those of the URL, looked up within the actor's tenant, and those given to every door that asks."""
+    seen = {name: give(actor) for name, give in GIVEN.items() if name in needed}
+    for parameter, id_ in url.items():
+        name, find = NAMED[parameter]
+        found = find(actor.tenant_id, id_)
+        if found is None:
+            raise NotFound
+        seen[name] = found
+    return seen
+
+
+def _note_refusal(actor: Actor, reason: str) -> Callable[[], None]:
+    path = f"{request.method} {request.path}"
     return lambda: auth.note_refusal(actor, path, reason)
 
 
@@ -70,7 +100,12 @@ def keep_signed_in(credential: str) -> None:
 
 def own_page(target: str | None) -> str | None:
     """`target` when it is the path of one of our own pages that can be read with GET, else None."""
-    if not target or not target.startswith("/") or target.startswith("//") or any(ord(c) < 33 or c == "\\" or ord(c) == 127 for c in target):
+    if (
+        not target
+        or not target.startswith("/")
+        or target.startswith("//")
+        or any(ord(c) < 33 or c == "\\" or ord(c) == 127 for c in target)
+    ):
         return None
     try:
         current_app.url_map.bind("").match(target.partition("?")[0].partition("#")[0], "GET")
@@ -80,12 +115,19 @@ def own_page(target: str | None) -> str | None:
 
 
 @login.user_loader
-def _actor(credential: str) -> Any:
-    return auth.actor_of(credential, origin())
+def _actor(credential: str) -> Actor | None:
+    """Below /api/ a cookie signs nobody in: a page of another site could send it along."""
+    return None if request.path.startswith("/api/") else auth.actor_of(credential, origin())
 
 
 def require_a_guard_on_every_door(app: Flask) -> None:
-    """Raises RuntimeError, so that the portal does not start with a door that says nothing about who may enter."""
+    """Raises RuntimeError, so that the portal does not start with a door that says nothing about who may enter,
+    or that asks for what neither its URL nor its guard can give."""
     for rule in app.url_map.iter_rules():
-        if not hasattr(app.view_functions[rule.endpoint], "guard"):
+        view = app.view_functions[rule.endpoint]
+        if not hasattr(view, "guard"):
             raise RuntimeError(f"{rule.endpoint} ({rule.rule}) has no guard")
+        unknown = rule.arguments - NAMED.keys()
+        missing: set[str] = getattr(view, "needs", set()) - GIVEN.keys() - {NAMED[name][0] for name in rule.arguments - unknown}
+        if unknown or missing:
+            raise RuntimeError(f"{rule.endpoint} ({rule.rule}): the guard cannot give {', '.join(sorted(unknown | missing))}")

@@ -1,10 +1,12 @@
 """The user who is acting now, as a small frozen object that outlives every transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from flask_login import UserMixin
+
+from portal.values import full_name
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Actor(UserMixin):
     subdomain: str
     session_id: UUID
     signed_in_at: datetime
-    credential: str
+    credential: str = field(repr=False)
     origin: Origin
 
     def get_id(self) -> str:
@@ -38,14 +40,14 @@ class Actor(UserMixin):
 
     @property
     def full_name(self) -> str:
-        return " ".join(filter(None, (self.first_name, self.last_name))) or self.username
+        return full_name(self.first_name, self.last_name, self.username)
 
 
 @dataclass(frozen=True, eq=False)
 class Ticket(UserMixin):
     """A credential that was just made: all that Flask-Login needs to keep somebody signed in."""
 
-    credential: str
+    credential: str = field(repr=False)
 
     def get_id(self) -> str:
         return self.credential

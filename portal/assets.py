@@ -48,7 +48,7 @@ def compressed_copy(static: Path, target: Path) -> Path:
     shutil.copytree(static, draft, dirs_exist_ok=True)
     for path in [path for path in draft.rglob("*") if path.suffix in COMPRESSED]:
         content = path.read_bytes()
-        path.with_name(path.name + ".br").write_bytes(brotli.compress(content))
+        path.with_name(path.name + ".br").write_bytes(brotli.compress(content, quality=10))
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(content, mtime=0))
     draft.chmod(0o755)
     try:

@@ -1,37 +1,71 @@
-"""`flask …` commands for whoever operates the portal."""
+"""`flask …` commands for whoever operates the portal; what cannot be done is said in a sentence, with exit status 1."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
+import psycopg2
 from flask import Flask
 from flask.cli import with_appcontext
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
-from portal.extensions import settings
+from portal.errors import Refusal
+from portal.extensions import settings, transaction
+from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(provision)
-    app.cli.add_command(doctor)
-    app.cli.add_command(create_super_admin)
+    for command in (provision, doctor, create_super_admin):
+        app.cli.add_command(command)
+
+
+def in_words(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ValidationError as error:
+            faults = [f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors(include_url=False)]
+            message = "\n".join(faults)
+        except Refusal as refusal:
+            message = " ".join(refusal.fields.values()) or refusal.message
+        except (StartRefused, psycopg2.Error, DBAPIError) as error:
+            message = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        click.echo(message, err=True)
+        raise SystemExit(1)
+
+    return told
 
 
 @click.command("provision")
 @click.argument("superuser_url")
-def provision(superuser_url: str) -> None:
+@click.option("--rotate", is_flag=True, help="give the roles new passwords, although they exist")
+@in_words
+def provision(superuser_url: str, rotate: bool) -> None:
     """Make the portal's four database roles on a given server and print the settings."""
+    from portal.config import new_secret
     from portal.database.provision import provision_given
 
-    for name, url in provision_given(superuser_url).items():
+    made = provision_given(superuser_url, rotate=rotate)
+    if not made:
+        click.echo("The roles exist already and keep their passwords; --rotate gives them new ones.", err=True)
+        return
+    for name, url in made.items():
         click.echo(f"{name}={url}")
+    if not rotate:
+        click.echo(f"SECRET_KEY={new_secret()}")
 
 
 @click.command("doctor")
 @with_appcontext
+@in_words
 def doctor() -> None:
     """Say what is wrong with the database, or that nothing is; exit 1 when something is."""
-    from portal.database.cluster import database_running
     from portal.database.health import examine
 
-    with database_running(settings()):
-        faults = examine(settings())
+    faults = examine(settings())
     for fault in faults:
         click.echo(fault)
     if faults:
@@ -44,29 +78,19 @@ def doctor() -> None:
 @click.option("--email", prompt=True)
 @click.option("--first-name", prompt=True)
 @click.option("--last-name", prompt=True)
-@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="asked for when not given; better not given on a command line")
+@click.option(
+    "--password", prompt=True, hide_input=True, confirmation_prompt=True, help="asked for when not given: others can read a command line"
+)
 @with_appcontext
-def create_super_admin(username: str, email: str, first_name: str, last_name: str, password: str) -> None:
+@in_words
+def create_super_admin(**typed: str) -> None:
     """Make a super_admin in the reserved organization `platform`."""
-    from pydantic import ValidationError
-
+    from portal.auth.services import sign_in_url
     from portal.database.cluster import database_running
-    from portal.errors import Refusal
+    from portal.platform import services
     from portal.platform.commands import CreatePlatformAccount
-    from portal.platform.services import create_super_admin as create
 
-    try:
-        command = CreatePlatformAccount.model_validate(
-            {"username": username, "email": email, "first_name": first_name, "last_name": last_name, "password": password},
-            context={"password_minimum": settings().password_min_length},
-        )
-        with database_running(settings()):
-            create(command)
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_input=False):
-            click.echo(f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}", err=True)
-        raise SystemExit(1) from None
-    except Refusal as refusal:
-        click.echo(" ".join([refusal.message, *refusal.fields.values()]), err=True)
-        raise SystemExit(1) from None
-    click.echo(f"{command.username} is a super_admin. Sign in at {settings().public_url}/sign-in?organization=platform")
+    command = CreatePlatformAccount.model_validate(typed, context={"password_minimum": settings().password_min_length})
+    with database_running(settings()), transaction():
+        services.create_super_admin(command)
+    click.echo(f"{command.username} is a super_admin. Sign in at {sign_in_url(services.PLATFORM)}")

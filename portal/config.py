@@ -1,5 +1,6 @@
 """Settings from the environment and `.env`, typed, with all faults named at once."""
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,7 +20,12 @@ class SettingsRefused(Exception):
 class Settings(BaseSettings):
     """Every setting of the portal. The names in the environment are the upper-case field names."""
 
-    model_config = SettingsConfigDict(env_file=ROOT / ".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env" if os.access(ROOT / ".env", os.R_OK) else None,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+    )
 
     port: int = Field(8000, ge=1, le=65535)
     bind: str = Field("127.0.0.1", description="address the server listens on")
@@ -40,7 +46,7 @@ class Settings(BaseSettings):
     run_as: str = Field("", description="unprivileged account that serves when started as root")
     web_workers: int = Field(2, ge=1, le=64)
     web_threads: int = Field(4, ge=1, le=64)
-    mail_url: str = ""
+    mail_url: str = Field("", description="where mail will be sent; until the portal sends, mails wait in the outbox")
 
     registration: Literal["open", "closed"] = "open"
     registration_contact: str = Field("", description="whom a visitor asks while registration is closed")
@@ -70,8 +76,11 @@ class Settings(BaseSettings):
     def fit_together(self) -> Self:
         if not self.public_url:
             self.public_url = f"http://localhost:{self.port}"
-        sisters = {"OWNER_DATABASE_URL": self.owner_database_url, "PLATFORM_DATABASE_URL": self.platform_database_url,
-                   "WORKER_DATABASE_URL": self.worker_database_url}
+        sisters = {
+            "OWNER_DATABASE_URL": self.owner_database_url,
+            "PLATFORM_DATABASE_URL": self.platform_database_url,
+            "WORKER_DATABASE_URL": self.worker_database_url,
+        }
         faults = []
         if self.database_url:
             needed = ("PLATFORM_DATABASE_URL", "WORKER_DATABASE_URL")

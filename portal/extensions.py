@@ -10,6 +10,9 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 from portal.config import Settings
 from portal.database.tenancy import PortalSession
@@ -32,10 +35,32 @@ def rollback() -> None:
 
 
 def release() -> None:
-    """Give the connection back before slow work (hashing); refuses to throw away changes."""
-    if db.session.new or db.session.dirty or db.session.deleted:
-        raise RuntimeError("release() would throw away changes that were not committed")
+    """Give the connection back before slow work (hashing); refuses to throw away what was written."""
+    if db.session.info.get("wrote") or db.session.new or db.session.dirty or db.session.deleted:
+        raise RuntimeError("release() would throw away what this transaction wrote")
     db.session.rollback()
+
+
+@event.listens_for(PortalSession, "after_flush")
+def _note_flush(session: PortalSession, _context: object) -> None:
+    session.info["wrote"] = True
+
+
+@event.listens_for(PortalSession, "do_orm_execute")
+def _note_write(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        state.session.info["wrote"] = True
+
+
+@event.listens_for(PortalSession, "after_transaction_end")
+def _forget_writes(session: PortalSession, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop("wrote", None)
+
+
+def constraint_of(error: IntegrityError) -> str | None:
+    """The name of the constraint that a statement broke."""
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
 
 
 def on_its_own(act: Callable[[], None]) -> None:

@@ -66,12 +66,12 @@ class CreatingForm(ModelForm):
 
 
 def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:
-    """What stands in the form's fields that the command knows; a field that was not sent is an empty text."""
+    """What stands in the form's fields that the command knows; a field that was not sent is an empty text, a nested form says it itself."""
     values: dict[str, Any] = {}
     for name in model.model_fields:
         field = form._fields.get(name)
         if isinstance(field, FormField):
-            values[name] = {key: inner.data or "" for key, inner in field.form._fields.items()}
+            values[name] = field.form.typed()
         elif field is not None:
             values[name] = "" if field.data is None else field.data
     return values

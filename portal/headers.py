@@ -34,9 +34,7 @@ def refuse_cross_site() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    foreign = site not in (None, "same-origin", "none") or (
-        site is None and origin is not None and urlsplit(origin).netloc != request.host
-    )
+    foreign = site not in (None, "same-origin", "none") or (site is None and origin is not None and urlsplit(origin).netloc != request.host)
     if foreign:
         raise Forbidden("This form was sent from another website. Open the portal's own page and send it from there.")
 

@@ -1,8 +1,8 @@
 """Who may do what: the only file that compares roles."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from portal.actor import Actor
 from portal.users.models import Role
 
 LADDER = (Role.USER, Role.ORG_ADMIN, Role.ADMIN, Role.SUPER_ADMIN)
@@ -13,18 +13,6 @@ ROLE_NAMES = {
     Role.ADMIN: "Admin",
     Role.SUPER_ADMIN: "Super admin",
 }
-
-
-class HasRole(Protocol):
-    @property
-    def role(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Somebody of whom only the role is known."""
-
-    role: str
 
 
 @dataclass(frozen=True)
@@ -48,16 +36,17 @@ Answer = Allowed | Denied
 AN_ADMINISTRATOR = "an administrator of your organization"
 
 
-def rank(someone: HasRole) -> int:
-    return LADDER.index(Role(someone.role))
+def rank(role: str) -> int:
+    """0 for the weakest role; raises ValueError for what is no role."""
+    return LADDER.index(Role(role))
 
 
-def is_platform(someone: HasRole) -> bool:
-    return Role(someone.role) in PLATFORM_ROLES
+def is_platform(role: str) -> bool:
+    return Role(role) in PLATFORM_ROLES
 
 
-def administers_organization(actor: HasRole) -> Answer:
+def administers_organization(actor: Actor) -> Answer:
     """May see and change how the own organization is run: its figures, its people, its data."""
-    if rank(actor) >= LADDER.index(Role.ORG_ADMIN):
+    if rank(actor.role) >= rank(Role.ORG_ADMIN):
         return Allowed()
     return Denied("Only administrators of the organization see this.", AN_ADMINISTRATOR)

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from flask import Flask, Response, current_app, flash, g, jsonify, make_response, redirect, render_template, request, session, url_for
+from flask import Flask, Response, current_app, flash, jsonify, make_response, redirect, render_template, request, session, url_for
 from flask.globals import request_ctx
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -41,6 +41,9 @@ SENTENCES = {
 }
 
 
+FASTER = "Somebody else changed the same thing just now. Nothing was saved; look again and repeat what is still needed."
+
+
 def wants_fragment() -> bool:
     """htmx asks for a part of the page; history restores and boosted visits ask for all of it."""
     return request.headers.get("HX-Request-Type") == "partial"
@@ -74,6 +77,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, refuse_csrf)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(DBAPIError, refuse_database)
+    app.register_error_handler(StaleDataError, refuse_database)
     app.register_error_handler(PoolTimeout, refuse_database)
     app.register_error_handler(Exception, refuse_fault)
     app.after_request(finish)
@@ -81,24 +85,28 @@ def init_app(app: Flask) -> None:
 
 def finish(response: Response) -> Response:
     """Commit what an answer below 400 says was done; a commit that fails is an answer too."""
-    response.vary.update(["Cookie", "HX-Request-Type"])
     if response.status_code >= 400:
         extensions.rollback()
-        return response
+    else:
+        response = _committed(response)
+    response.vary.update(["Cookie", "HX-Request-Type"])
+    return response
+
+
+def _committed(response: Response) -> Response:
     try:
         extensions.commit()
         return response
-    except (StaleDataError, IntegrityError):
-        log.exception("commit refused")
-        return refuse(Conflict("Somebody else changed the same thing just now. Nothing was saved; look again and repeat what is still needed."))
-    except (DBAPIError, PoolTimeout) as error:
+    except (StaleDataError, DBAPIError, PoolTimeout) as error:
+        session.pop("_flashes", None)  # they say that it was done
         return refuse_database(error)
 
 
 def refuse(refusal: Refusal) -> Response:
     """Every refusal's answer: rolled back first, then what must stay, then in the form that was asked for."""
     _end(refusal)
-    return _rendered(refusal.status, refusal.message, refusal.fields, refusal.who_helps, refusal.retry_after)
+    message = " ".join(refusal.fields.values()) or refusal.message  # where no form stands there to show them beside its fields
+    return _rendered(refusal.status, message, refusal.fields, refusal.who_helps, refusal.retry_after)
 
 
 def _end(refusal: Refusal) -> None:
@@ -124,16 +132,20 @@ def _in_the_form_asked_for(status: int, message: str, fields: dict[str, str], wh
     title = TITLES.get(status, "Refused")
     if request.path.startswith("/api/"):
         errors = [{"pointer": "/" + name.replace(".", "/"), "detail": text} for name, text in fields.items()]
-        answer = jsonify(type="about:blank", title=title, status=status, detail=message, **({"errors": errors} if errors else {}))
+        told = {"errors": errors, "who_helps": who_helps}
+        answer = jsonify(
+            type="about:blank", title=title, status=status, detail=message, **{key: value for key, value in told.items() if value}
+        )
         answer.content_type = "application/problem+json"
         answer.status_code = status
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
     if status == 401:
         return _to_sign_in()
     if wants_fragment():
         html = render_template("errors/_notice.html", message=message, who_helps=who_helps)
         return make_response(html, status, {"HX-Retarget": "#notices", "HX-Reswap": "innerHTML"})
-    g.visitor_only = status >= 500  # the error page must not ask the database who is reading
     page = {"title": title, "message": message, "who_helps": who_helps, "retry_after": retry_after}
     return make_response(render_template("errors/page.html", status=status, **page), status)
 
@@ -167,15 +179,25 @@ def _seconds_to_wait() -> int | None:
 
 def refuse_csrf(error: CSRFError) -> Response:
     ours = extensions.settings()
-    if not request.cookies and not request.is_secure and not ours.insecure and request.host.split(":")[0] not in {"localhost", "127.0.0.1", "[::1]"}:
-        message = f"Your browser kept no cookie, because this page came over plain http from {request.host}. Open {ours.public_url} instead."
+    if (
+        not request.cookies
+        and not request.is_secure
+        and not ours.insecure
+        and request.host.split(":")[0] not in {"localhost", "127.0.0.1", "[::1]"}
+    ):
+        message = (
+            f"Your browser kept no cookie, because this page came over plain http from {request.host}. Open {ours.public_url} instead."
+        )
     else:
         message = "This page was open too long, or your browser keeps no cookies for it. Go back, reload the page and send it again."
     return refuse(Refusal(message))
 
 
 def refuse_database(error: Exception) -> Response:
-    """The database is away, slow or refused a value: true statuses, never a success page and never a 0."""
+    """The database is away, or somebody else was faster: true statuses, never a success page and never a 0."""
+    if isinstance(error, (StaleDataError, IntegrityError)):
+        log.warning("refused by the database: %s", str(error).splitlines()[0])
+        return refuse(Conflict(FASTER))
     unreachable = isinstance(error, (OperationalError, PoolTimeout)) or getattr(error, "connection_invalidated", False)
     if not unreachable:
         return refuse_fault(error)
@@ -186,5 +208,4 @@ def refuse_database(error: Exception) -> Response:
 def refuse_fault(error: Exception) -> Response:
     log.error("unexpected fault on %s %s", request.method, request.path, exc_info=error)
     _end(Refusal())
-    g.visitor_only = True
     return _rendered(500, SENTENCES[500])

@@ -9,10 +9,8 @@ import time
 from contextlib import ExitStack, closing, suppress
 from typing import NoReturn
 
-import psycopg2
-
 from portal.config import Settings, SettingsRefused, load_settings
-from portal.database import health, libpq_url
+from portal.database import connect, health
 from portal.database.cluster import DATABASE, Instance, with_database
 from portal.database.folder import instance_path
 from portal.database.provision import provision
@@ -84,7 +82,7 @@ def _instance(settings: Settings) -> Instance:
 
 def _migrate(settings: Settings) -> None:
     owner = settings.owner_database_url
-    with closing(psycopg2.connect(libpq_url(owner or settings.database_url))) as connection:
+    with closing(connect(owner or settings.database_url)) as connection:
         pending = health.migrations_pending(connection)
     if not pending:
         return
@@ -101,7 +99,7 @@ def _migrate(settings: Settings) -> None:
 
 
 def _faults(url: str) -> list[str]:
-    with closing(psycopg2.connect(libpq_url(url))) as connection:
+    with closing(connect(url)) as connection:
         return health.faults(connection)
 
 

@@ -3,34 +3,37 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, g, request, url_for
-from flask_login import AnonymousUserMixin, current_user
+from flask import Flask, request, url_for
+from flask_login import current_user
 from markupsafe import Markup
 
 from portal import policy
-from portal.appearance.pages import current_theme
-from portal.audit.sentences import sentence
 from portal.extensions import settings
 
+THEMES = ("light", "dark", "system")
 NAVIGATION = (("Overview", "overview.index"),)
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(role_name=role_name, when=when, day=day, number=number, sentence=sentence)
-    app.jinja_env.tests["an_answer_no"] = lambda answer: not answer
+    app.jinja_env.filters.update(role_name=role_name, when=when, number=number)
     app.context_processor(everywhere)
 
 
 def everywhere() -> dict[str, Any]:
-    """After a fault of the database nobody is looked up again: the page is then a visitor's."""
-    reader = AnonymousUserMixin() if g.get("visitor_only") else current_user
     return {
-        "current_user": reader,
+        "current_user": current_user,
         "policy": policy,
         "theme": current_theme(),
         "navigation": navigation(),
         "registration_open": settings().registration == "open",
+        "insecure": settings().insecure,
     }
+
+
+def current_theme() -> str:
+    """What this browser chose, 'system' when it chose nothing."""
+    theme = request.cookies.get("theme", "system")
+    return theme if theme in THEMES else "system"
 
 
 def navigation() -> list[dict[str, Any]]:
@@ -53,7 +56,3 @@ def when(moment: datetime | None) -> Markup | str:
     exact = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
     return Markup('<time class="when" datetime="{}" title="{}">{}</time>').format(exact, f"{moment:%Y-%m-%d %H:%M:%S} UTC", shown)
-
-
-def day(moment: Any) -> str:
-    return f"{moment.day} {moment:%b %Y}"

@@ -68,7 +68,7 @@ class Page:
         assert not self.soup.select("[style], [onclick], style, script:not([src])"), "inline style or script"
         if self.soup.html:
             assert len(self.soup.select("h1")) == 1, f"{len(self.soup.select('h1'))} h1"
-            assert self.soup.title and self.soup.title.get_text(strip=True), "no title"
+            assert self.select_one("title").get_text(strip=True), "no title"
             assert self.soup.html.get("lang"), "no language"
 
     def check_door(self, url: str, method: str) -> None:
@@ -88,7 +88,9 @@ class Browser:
         with self.app.test_request_context():
             return url_for(endpoint, **values)
 
-    def open(self, method: str, endpoint: str, *, expect: int, htmx: bool = False, data: Any = None, headers: Any = None, **values: Any) -> Page:
+    def open(
+        self, method: str, endpoint: str, *, expect: int, htmx: bool = False, data: Any = None, headers: Any = None, **values: Any
+    ) -> Page:
         sent = {**(HTMX if htmx else {}), **(headers or {})}
         environ = {"REMOTE_ADDR": self.address}
         response = self.client.open(self.url(endpoint, **values), method=method, data=data, headers=sent, environ_overrides=environ)

@@ -146,7 +146,9 @@ def cast(cluster: Cluster, database: str, everybody: SimpleNamespace) -> SimpleN
     owner = cluster.urls(database)["owner"]
     connection = psycopg2.connect(plain(owner))
     with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'portal_alembic_version'")
+        cursor.execute(
+            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'portal_alembic_version'"
+        )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]} CASCADE")
     connection.close()
     write_cast(owner, everybody)

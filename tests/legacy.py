@@ -215,15 +215,15 @@ def _write_conversations(connection: Connection) -> None:
         ("anonymous", GLOBEX, None),
     ):
         made_by = user(creator) if creator else None
-        insert(
-            connection, "conversations", id=conversation(name), tenant_id=owner, title=name, status="active", created_by_user_id=made_by
+        insert(connection, "conversations", id=conversation(name), tenant_id=owner, title=name, status="active", created_by_user_id=made_by)
+    for place, (meeting, person, joined, is_active) in enumerate(
+        (
+            ("acme", "colleague", 1, True),
+            ("acme", "stranger", 2, None),
+            ("acme 2", "stranger", None, True),
+            ("globex", "stranger", 1, False),
         )
-    for place, (meeting, person, joined, is_active) in enumerate((
-        ("acme", "colleague", 1, True),
-        ("acme", "stranger", 2, None),
-        ("acme 2", "stranger", None, True),
-        ("globex", "stranger", 1, False),
-    )):
+    ):
         insert(
             connection,
             "conversation_users",

@@ -274,7 +274,11 @@ def test_a_sign_in_is_written_into_the_audit_log_and_never_with_the_password(app
 def test_known_and_unknown_accounts_take_about_the_same_time(app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The work is counted, not the clock: the same statements and one hash each."""
     counts = {}
-    for name, change in (("known", {"password": "wrong wrong wrong"}), ("unknown", {"login": "nobody"}), ("nowhere", {"organization": "nowhere"})):
+    for name, change in (
+        ("known", {"password": "wrong wrong wrong"}),
+        ("unknown", {"login": "nobody"}),
+        ("nowhere", {"organization": "nowhere"}),
+    ):
         browser = Browser(app)
         with statements(app) as seen:
             attempt(browser, cast.acme.admin, expect=422, **change)

@@ -257,7 +257,7 @@ def test_a_key_leads_into_no_other_organization(roles: Any, furnished: Any) -> N
     }
     for role in (roles.app, roles.platform, roles.owner):
         for table, row in crossing.items():
-            assert role.do(*inserting(table, row), tenant=acme.id).refused == NO_SUCH_KEY, table
+            assert role.do(*inserting(table, row), tenant=acme.id, user=globex.user.id).refused == NO_SUCH_KEY, table
     elsewhere = {**own["conversation_users"], **fresh, "conversation_id": talk_of_theirs, "user_id": str(acme.user2.id)}
     assert roles.app.do(*inserting("conversation_users", elsewhere), tenant=acme.id).refused == NO_SUCH_KEY
 

@@ -27,7 +27,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "Singapore, no region": {"address-country": "SG", "address-street_address": "1 Raffles Place", "address-postal_code": "048616", "phone": "6123 4567"},
     "United States, a region": {
         "address-country": "US", "address-street_address": "1 Main St", "address-city": "Springfield",
-        "address-country_area": "IL", "address-postal_code": "62701", "phone": "(217) 555-0134".replace("555-0134", "782-2000"),
+        "address-country_area": "IL", "address-postal_code": "62701", "phone": "(217) 782-2000",
     },
     "Brazil, a region": {
         "address-country": "BR", "address-street_address": "Rua Augusta 1", "address-city": "São Paulo",
@@ -68,7 +68,9 @@ def test_an_organization_registers_itself_and_stands_on_its_overview(browser: Br
     send(browser, typed())
     page = browser.follow()
     assert "Quiet Harbour" in page.text
-    owner.execute("SELECT full_name, address, phone, organization_email, description, is_active FROM tenants WHERE subdomain = 'quiet-harbour'")
+    owner.execute(
+        "SELECT full_name, address, phone, organization_email, description, is_active FROM tenants WHERE subdomain = 'quiet-harbour'"
+    )
     full_name, address, phone, email, description, active = owner.fetchone()
     assert (full_name, phone, email, description, active) == (
         "Quiet Harbour Funeral Directors Limited", "+35314960000", "office@quietharbour.example", "Answer gently.", True,
@@ -82,7 +84,9 @@ def test_an_organization_registers_itself_and_stands_on_its_overview(browser: Br
 
 def test_registering_writes_the_audit_entry_and_the_welcome_mail_in_the_same_transaction(browser: Browser, owner: Any) -> None:
     send(browser, typed())
-    owner.execute("SELECT a.action, a.seq, a.actor_name, a.network FROM audit_entries a JOIN tenants t ON t.id = a.tenant_id WHERE t.subdomain = 'quiet-harbour'")
+    owner.execute(
+        "SELECT a.action, a.seq, a.actor_name, a.network FROM audit_entries a JOIN tenants t ON t.id = a.tenant_id WHERE t.subdomain = 'quiet-harbour'"
+    )
     assert owner.fetchall() == [("organization_registered", 1, "Mara Ortiz", "127.0.0.1")]
     owner.execute("SELECT recipient, subject, body_text, sent_at FROM outbox")
     recipient, subject, body, sent_at = owner.fetchone()
@@ -146,7 +150,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("field", "value", "beside"), REFUSED, ids=[f"{field}={value[:20]!r}" for field, value, _ in REFUSED])
-def test_what_is_refused_is_said_beside_the_field_and_nothing_typed_is_lost(browser: Browser, owner: Any, field: str, value: str, beside: str) -> None:
+def test_what_is_refused_is_said_beside_the_field_and_nothing_typed_is_lost(
+    browser: Browser, owner: Any, field: str, value: str, beside: str
+) -> None:
     owner.execute("SELECT count(*) FROM tenants")
     before = owner.fetchone()
     data = typed() | {field: value}
@@ -164,7 +170,9 @@ def test_what_is_refused_is_said_beside_the_field_and_nothing_typed_is_lost(brow
 
 
 def test_all_faults_are_named_at_once(browser: Browser, app: Flask) -> None:
-    page = send(browser, {**typed(), "name": "", "subdomain": "acme", "phone": "1", "admin_password": "short", "address-city": ""}, expect=422)
+    page = send(
+        browser, {**typed(), "name": "", "subdomain": "acme", "phone": "1", "admin_password": "short", "address-city": ""}, expect=422
+    )
     for field in ("name", "subdomain", "phone", "admin_password", "address-city"):
         assert page.fault(field), field
 
@@ -193,7 +201,10 @@ def test_twenty_registrations_of_one_subdomain_at_once_make_one_organization(app
     def register(number: int) -> None:
         browser = Browser(app, f"192.0.2.{number}")
         page = browser.get("organizations.register")
-        data = {**page.form("main form[action='/register']"), **typed(admin_username=f"mara{number}", admin_email=f"mara{number}@one.example")}
+        data = {
+            **page.form("main form[action='/register']"),
+            **typed(admin_username=f"mara{number}", admin_email=f"mara{number}@one.example"),
+        }
         start.wait()
         response = browser.client.post("/register", data=data)
         answers.append((response.status_code, response.get_data(as_text=True)))
@@ -284,7 +295,15 @@ def test_changing_the_country_by_htmx_swaps_the_fieldset_and_keeps_what_no_field
 
 @pytest.mark.parametrize(
     ("subdomain", "said"),
-    [("quiet-harbour", "free"), ("acme", "taken"), ("ACME", "taken"), ("hades", "taken"), ("www", "kept for the portal itself"), ("a b", ""), ("-x", "")],
+    [
+        ("quiet-harbour", "free"),
+        ("acme", "taken"),
+        ("ACME", "taken"),
+        ("hades", "taken"),
+        ("www", "kept for the portal itself"),
+        ("a b", ""),
+        ("-x", ""),
+    ],
 )
 def test_a_subdomain_is_checked_while_it_is_typed(browser: Browser, subdomain: str, said: str) -> None:
     page = browser.get("organizations.check_subdomain", subdomain=subdomain, htmx=True)

@@ -18,7 +18,9 @@ def test_the_figures_are_those_of_the_database(app: Flask, cast: SimpleNamespace
     page = browser.get("/")
     assert figure(page, "Active users") == "4"
     assert figure(page, "Sessions open now") == "2"
-    rows = [[cell.get_text(strip=True) for cell in row.select("th, td")] for row in page.select("section[aria-labelledby=users-title] tbody tr")]
+    rows = [
+        [cell.get_text(strip=True) for cell in row.select("th, td")] for row in page.select("section[aria-labelledby=users-title] tbody tr")
+    ]
     assert ["User", "2", "1"] in rows
     assert ["Organization admin", "2", "1"] in rows
     owner.execute("UPDATE sessions SET expires_at = now() - interval '1 hour' WHERE user_id = %s", (str(cast.acme.user.id),))
@@ -41,7 +43,10 @@ def test_sign_ins_are_counted_per_day_and_days_before_the_audit_log_are_not_meas
     assert sum(row[1] == "not measured" for row in rows) == 29
     assert [row[1] for row in rows if row[1] != "not measured"] == ["1"]
     owner.execute("UPDATE audit_entries SET at = at - interval '3 days'")
-    rows = [row.select("th, td")[1].get_text(strip=True) for row in browser.get("/").select_one("section[aria-labelledby=sign-ins-title] table").select("tbody tr")]
+    rows = [
+        row.select("th, td")[1].get_text(strip=True)
+        for row in browser.get("/").select_one("section[aria-labelledby=sign-ins-title] table").select("tbody tr")
+    ]
     assert rows.count("0") == 3
 
 
@@ -103,7 +108,19 @@ def test_the_audit_chain_holds_and_a_changed_entry_shows(app: Flask, cast: Simpl
 
 
 def broken(owner: Any) -> int | None:
-    columns = ("tenant_id", "seq", "at", "actor_id", "actor_name", "action", "object_type", "object_id", "changes", "network", "previous_hash")
+    columns = (
+        "tenant_id",
+        "seq",
+        "at",
+        "actor_id",
+        "actor_name",
+        "action",
+        "object_type",
+        "object_id",
+        "changes",
+        "network",
+        "previous_hash",
+    )
     owner.execute(f"SELECT {', '.join(columns)}, hash FROM audit_entries ORDER BY seq")
     previous = None
     for *values, stored in owner.fetchall():

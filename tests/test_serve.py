@@ -22,7 +22,7 @@ import pytest
 from portal.config import ROOT, load_settings
 from portal.database import libpq_url
 from portal.database.cluster import Instance
-from portal.processes import Kept, environment
+from portal.processes import Ending, Kept, Stopped, environment
 from portal.system import StartRefused, serving_account
 
 OURS = {name for name in os.environ if name.endswith("DATABASE_URL")} | {"MAKELEVEL", "SECRET_KEY", "INSTANCE_PATH", "PORT", "PUBLIC_URL"}
@@ -229,7 +229,10 @@ def test_a_taken_port_is_told(place: Path) -> None:
     ("settings", "words"),
     [
         ({"PORT": "http"}, "PORT: "),
-        ({"DATABASE_URL": "postgresql://a@b/c"}, "PLATFORM_DATABASE_URL is missing beside DATABASE_URL"),
+        (
+            {"DATABASE_URL": "postgresql://a@b/c", "WORKER_DATABASE_URL": "postgresql://w@b/c", "SECRET_KEY": SIGNING},
+            "PLATFORM_DATABASE_URL is missing beside DATABASE_URL",
+        ),
         ({"PUBLIC_URL": "http://portal.example.org"}, "ALLOW_HTTP=1"),
         pytest.param(
             {"RUN_AS": "no-such-account"},
@@ -323,6 +326,16 @@ def test_what_keeps_ending_is_started_again_after_growing_pauses(
         now[0] += 0.5
     assert [round(later - before) for before, later in pairwise(starts)] == [2, 4, 8, 16, 32, 60, 60]
     assert "The worker ended; it is started again in 1 s." in capsys.readouterr().err
+
+
+def test_a_request_to_stop_is_not_lost_where_python_drops_it() -> None:
+    ending = Ending()
+    ending.check()
+    with pytest.raises(Stopped):
+        ending.ask(signal.SIGTERM, None)
+    ending.ask(signal.SIGTERM, None)  # a second one does not disturb the ending
+    with pytest.raises(Stopped):
+        ending.check()
 
 
 def test_what_cannot_be_started_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:

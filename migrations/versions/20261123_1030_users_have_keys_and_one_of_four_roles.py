@@ -20,9 +20,22 @@ BATCH = 5_000
 LONGEST_EMAIL, LONGEST_USERNAME, LONGEST_SORT_KEY = 254, 1_000, 200
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 INDIC_AND_KANA_MARKS = {0, 7, 8, 9}
-UNDECOMPOSED = str.maketrans({
-    "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss", "ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n",
-})
+UNDECOMPOSED = str.maketrans(
+    {
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "æ": "ae",
+        "œ": "oe",
+        "ß": "ss",
+        "ı": "i",
+        "ħ": "h",
+        "ŧ": "t",
+        "ŋ": "n",
+    }
+)
 # Not a temporary table: portal_owner need not be allowed to make any.
 KEYS = Table(
     "portal_keys_of_users",

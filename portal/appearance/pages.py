@@ -6,9 +6,9 @@ from portal.access import own_page, public
 from portal.errors import Invalid
 from portal.extensions import settings
 from portal.responses import leave_for, nothing_to_show
+from portal.words import THEMES
 
 blueprint = Blueprint("appearance", __name__)
-THEMES = ("light", "dark", "system")
 A_YEAR = 60 * 60 * 24 * 365
 
 
@@ -21,9 +21,3 @@ def choose() -> Response:
     response = nothing_to_show() or leave_for(own_page(request.form.get("next")) or url_for("overview.index"))
     response.set_cookie("theme", theme, max_age=A_YEAR, secure=not settings().insecure, httponly=True, samesite="Lax")
     return response
-
-
-def current_theme() -> str:
-    """What this browser chose, 'system' when it chose nothing."""
-    theme = request.cookies.get("theme", "system")
-    return theme if theme in THEMES else "system"

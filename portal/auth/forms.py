@@ -1,6 +1,5 @@
 """Signing in as HTML fields."""
 
-from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField
 
 from portal.auth.commands import SignIn
@@ -14,7 +13,3 @@ class SignInForm(ModelForm):
     login = StringField("E-mail or username")
     password = PasswordField("Password")
     next = HiddenField()
-
-
-class SignOutForm(FlaskForm):
-    """Nothing but the token that proves the wish."""

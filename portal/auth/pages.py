@@ -1,10 +1,10 @@
 """The doors of signing in and out."""
 
 from flask import Blueprint, Response, request, session, url_for
-from flask_login import current_user
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from portal.access import keep_signed_in, origin, own_page, public, signed_in
+from portal.actor import Actor
 from portal.auth import services
 from portal.auth.commands import SignIn
 from portal.auth.forms import SignInForm
@@ -35,11 +35,10 @@ def sign_in() -> Response:
 
 @blueprint.post("/sign-out")
 @signed_in
-def sign_out() -> Response:
-    services.sign_out(by=current_user._get_current_object())
-    organization = current_user.subdomain
+def sign_out(actor: Actor) -> Response:
+    services.sign_out(by=actor)
     session.clear()
-    return go_to("auth.sign_in", notice="You are signed out.", organization=organization)
+    return go_to("auth.sign_in", notice="You are signed out.", organization=actor.subdomain)
 
 
 def _sign_in(command: SignIn) -> str:
@@ -80,5 +79,10 @@ def _remember(response: Response, account: str) -> None:
     mine = digest(account)
     kept = [mine, *(other for other in _remembered() if other != mine)][:REMEMBERED_ACCOUNTS]
     response.set_cookie(
-        _cookie_name(), str(_signer().dumps({"accounts": kept})), max_age=A_YEAR, secure=not settings().insecure, httponly=True, samesite="Lax"
+        _cookie_name(),
+        str(_signer().dumps({"accounts": kept})),
+        max_age=A_YEAR,
+        secure=not settings().insecure,
+        httponly=True,
+        samesite="Lax",
     )

@@ -12,7 +12,8 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-# Verified when there is no account to verify against, so that known and unknown take the same time. Nobody's password: it never signs anybody in.
+# Verified when there is no account to verify against, so that known and unknown take the same time.
+# Nobody's password: whatever it answers, nobody is signed in.
 DECOY = "$argon2id$v=19$m=19456,t=2,p=1$gNACLMVmT7zv0rUt1uVgKg$O5wU2sBIEhb9uBlGzWYbQp9yJpCLa61IXgVN5kVzvwY"
 BCRYPT_BYTES = 72  # the legacy system cut passwords here; bcrypt raises above it
 

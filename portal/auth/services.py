@@ -1,6 +1,5 @@
 """Signing in and out, and finding the actor behind a credential."""
 
-import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import db, release, rollback, settings
 from portal.users.models import User
-from portal.values import email_key, username_key
+from portal.values import email_key, fingerprint, full_name, username_key
 
 WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
 
@@ -60,9 +59,9 @@ def open_parameters() -> dict[str, Any]:
 def organization_id(subdomain: str) -> UUID | None:
     """The id behind a subdomain, the only thing that is visible without a tenant."""
     release()
-    tenancy.bind(None)
-    found = db.session.execute(DIRECTORY, {"subdomain": subdomain}).scalar()
-    release()
+    with tenancy.bound(None):
+        found = db.session.execute(DIRECTORY, {"subdomain": subdomain}).scalar()
+        release()
     return found
 
 
@@ -73,7 +72,7 @@ def actor_of(credential: str, origin: Origin) -> Actor | None:
         return None
     release()
     tenancy.bind(tenant, rides=True)
-    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": _digest(secret), **open_parameters()}
+    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": fingerprint(secret), **open_parameters()}
     found = db.session.execute(FIND_ACTOR, parameters).mappings().first()
     if found is None:
         rollback()
@@ -104,13 +103,20 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
     tenancy.bind(tenant, user=account.id, role=account.role)
     changed = {"last_sign_in_at": datetime.now(UTC), **({"hashed_password": fresh_hash} if fresh_hash else {})}
     stays = (User.tenant_id == tenant, User.id == account.id, User.auth_epoch == account.auth_epoch, User.is_active)
-    name = db.session.execute(update(User).where(*stays).values(**changed).returning(User.first_name, User.last_name, User.username)).first()
+    name = db.session.execute(
+        update(User).where(*stays).values(**changed).returning(User.first_name, User.last_name, User.username)
+    ).first()
     if name is None:  # deactivated or changed while the password was verified
         raise Invalid(WRONG)
     credential = open_session(tenant, account.id, account.role, account.auth_epoch, origin)
-    shown = " ".join(filter(None, name[:2])) or name.username
     audit.record(
-        "signed_in", tenant_id=tenant, actor_id=account.id, actor_name=shown, network=origin.network, object_type="user", object_id=account.id
+        "signed_in",
+        tenant_id=tenant,
+        actor_id=account.id,
+        actor_name=full_name(*name),
+        network=origin.network,
+        object_type="user",
+        object_id=account.id,
     )
     return credential
 
@@ -118,12 +124,12 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
 def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: Origin) -> str:
     """Write a new session into the running transaction; returns its credential, whose secret is kept nowhere else."""
     secret = secrets.token_urlsafe(32)
-    hours = settings().platform_session_hours if policy.is_platform(policy.Holder(role)) else settings().session_hours
+    hours = settings().platform_session_hours if policy.is_platform(role) else settings().session_hours
     db.session.execute(
         insert(SignInSession).values(
             tenant_id=tenant,
             user_id=user,
-            secret_hash=_digest(secret),
+            secret_hash=fingerprint(secret),
             auth_epoch=auth_epoch,
             expires_at=datetime.now(UTC) + timedelta(hours=hours),
             user_agent=origin.user_agent,
@@ -142,6 +148,14 @@ def sign_out(*, by: Actor) -> None:
 def note_refusal(actor: Actor, path: str, reason: str) -> None:
     """Write into the audit log that a signed-in actor was refused at a door."""
     audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})
+
+
+def sign_in_url(subdomain: str) -> str:
+    """Where the people of an organization sign in, to be written into pages and mails."""
+    scheme, _, host = settings().public_url.partition("://")
+    return (
+        f"{scheme}://{subdomain}.{host}/sign-in" if settings().serve_subdomains else f"{scheme}://{host}/sign-in?organization={subdomain}"
+    )
 
 
 def account_key(command: SignIn) -> str:
@@ -168,7 +182,3 @@ def _parts(credential: str) -> tuple[UUID | None, str]:
         return UUID(hex=tenant), secret
     except ValueError:
         return None, ""
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

@@ -1,6 +1,5 @@
 """Slowing down guesses: counts shared by all workers, by account and network, by network, by account; never a lock for good."""
 
-import hashlib
 import time
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from limits import RateLimitItem, parse
 
 from portal.errors import TooMany
 from portal.extensions import limiter
-from portal.values import network_of
+from portal.values import fingerprint, network_of
 
 FROM_ONE_NETWORK_ON_ONE_ACCOUNT = parse("10 per 5 minutes")
 FROM_ONE_NETWORK = parse("300 per hour")
@@ -49,7 +48,8 @@ class Attempt:
 
 
 def digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+    """A name that cannot be read back, for keys of counters and for cookies."""
+    return fingerprint(text).hex()[:32]
 
 
 def in_words(seconds: int) -> str:

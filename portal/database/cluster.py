@@ -13,6 +13,7 @@ import psycopg2
 from portal.config import Settings, SettingsRefused, new_secret
 from portal.database import libpq_url
 from portal.database.folder import MARK, claim, instance_path, owner
+from portal.database.provision import provision
 from portal.database.server import PORT, SUPERUSER, Server
 from portal.system import StartRefused, acting_as, serving_account
 
@@ -45,12 +46,26 @@ def with_database(settings: Settings) -> Settings:
 @contextmanager
 def database_running(settings: Settings) -> Iterator[None]:
     """The embedded database, where these settings mean it, answers within the block: for commands beside or without a running portal."""
-    instance = Instance(instance_path(settings), run_as=settings.run_as)
-    if not settings.embedded and f"host={instance.server.socket}&" not in settings.database_url:
+    instance = _instance_meant(settings)
+    if instance is None:
         yield
         return
     with instance.running():
+        if not instance.provisioned():
+            provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
         yield
+
+
+def _instance_meant(settings: Settings) -> "Instance | None":
+    """The instance that these settings mean: by naming no database, or by the address that `with_database` filled in."""
+    try:
+        instance = Instance(instance_path(settings), run_as=settings.run_as)
+    except StartRefused:
+        if settings.embedded:
+            raise
+        return None
+    ours = settings.embedded or f"host={instance.server.socket}&" in settings.database_url
+    return instance if ours else None
 
 
 class Instance:
@@ -107,8 +122,15 @@ class Instance:
 
     def answers(self) -> bool:
         """Whether the server takes connections now."""
+        return self._takes(self.urls("postgres")["superuser"])
+
+    def provisioned(self) -> bool:
+        """Whether the database and its roles are there."""
+        return self._takes(self.urls()["app"])
+
+    def _takes(self, url: str) -> bool:
         try:
-            psycopg2.connect(libpq_url(self.urls("postgres")["superuser"]), connect_timeout=5).close()
+            psycopg2.connect(libpq_url(url), connect_timeout=5).close()
         except psycopg2.OperationalError:
             return False
         return True

@@ -4,9 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, SecretStr, ValidationInfo, field_validator
 
-from portal.values import Address, EmailAddress, LongText, Name, PersonName, Subdomain, Username, parse_phone, password_fault
-
-MINIMUM = 12
+from portal.values import Address, EmailAddress, LongText, Name, PersonName, Subdomain, Username, parse_phone, strong_password
 
 
 def understood_phone(number: str, info: ValidationInfo) -> str:
@@ -17,7 +15,7 @@ Phone = Annotated[str, AfterValidator(understood_phone)]
 
 
 class RegisterOrganization(BaseModel):
-    """A new organization and its first administrator; `validate` it with `context_of(data)` so that phone and password know their surroundings."""
+    """A new organization and its first administrator; `context_of(data)` tells phone and password what is around them."""
 
     name: Name
     full_name: Name
@@ -35,17 +33,13 @@ class RegisterOrganization(BaseModel):
     @field_validator("admin_password")
     @classmethod
     def strong(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        hints = [str(info.data[name]) for name in HINTS if info.data.get(name)]
-        fault = password_fault(password.get_secret_value(), hints, (info.context or {}).get("password_minimum", MINIMUM))
-        if fault:
-            raise ValueError(fault)
-        return password
+        return strong_password(password, info, hints=HINTS)
 
 
 HINTS = ("name", "full_name", "subdomain", "admin_first_name", "admin_last_name", "admin_username", "admin_email")
 
 
-def context_of(data: dict[str, Any], password_minimum: int = MINIMUM) -> dict[str, Any]:
+def context_of(data: dict[str, Any], password_minimum: int) -> dict[str, Any]:
     """What the rules of RegisterOrganization need besides the fields: the country that the phone number is read in."""
     address = data.get("address")
     country = address.get("country") if isinstance(address, dict) else None

@@ -21,6 +21,24 @@ class AddressForm(Form):
     postal_code = StringField("Postal code")
     sorting_code = StringField("Sorting code")
 
+    @property
+    def parts(self) -> list[AddressField]:
+        """The parts of the chosen country's addresses, in its order; none while no country is chosen."""
+        country = self.country.data or ""
+        return address_fields(country) if country in dict(countries()) else []
+
+    def show_parts(self) -> list[AddressField]:
+        """The same, with the country's own words for them on the labels."""
+        for part in self.parts:
+            self[part.key].label.text = part.label
+        return self.parts
+
+    def typed(self) -> dict[str, str]:
+        """What was typed under another country's fields waits in the form for that country, and is not part of this address."""
+        parts = self.parts
+        used = {"country", *(part.key for part in parts)}
+        return {key: field.data or "" for key, field in self._fields.items() if key in used or not parts}
+
 
 class RegistrationForm(CreatingForm):
     command_type = RegisterOrganization
@@ -40,22 +58,3 @@ class RegistrationForm(CreatingForm):
 
     def context(self) -> dict[str, Any]:
         return context_of(self.typed(), settings().password_min_length)
-
-    def typed(self) -> dict[str, Any]:
-        """What was typed under another country's fields waits in the form for that country, and is not part of this address."""
-        data = super().typed()
-        used = {"country", *(part.key for part in self.parts)}
-        data["address"] = {key: value for key, value in data["address"].items() if key in used or not self.parts}
-        return data
-
-    @property
-    def parts(self) -> list[AddressField]:
-        """The parts of the chosen country's addresses, in its order; none while no country is chosen."""
-        country = self.address.country.data or ""
-        return address_fields(country) if country in dict(countries()) else []
-
-    def show_parts(self) -> list[AddressField]:
-        """The same, with the country's own words for them on the labels."""
-        for part in self.parts:
-            self.address[part.key].label.text = part.label
-        return self.parts

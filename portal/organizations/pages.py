@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
-from pydantic import TypeAdapter, ValidationError
+from flask import Blueprint, Response, request
 
 from portal.access import keep_signed_in, origin, public
 from portal.extensions import limiter, settings
@@ -11,11 +10,10 @@ from portal.organizations import services
 from portal.organizations.commands import HINTS
 from portal.organizations.forms import RegistrationForm
 from portal.responses import go_to, page
-from portal.values import Subdomain, likely_country, suggest_subdomain
+from portal.values import likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
 
 blueprint = Blueprint("organizations", __name__)
-SUBDOMAIN: TypeAdapter[str] = TypeAdapter(Subdomain)
 
 
 def registrations() -> str:
@@ -27,14 +25,14 @@ def registrations() -> str:
 @limiter.limit(registrations, methods=["POST"])
 def register() -> Response:
     if settings().registration == "closed":
-        return page("organizations/registration_closed.html", status=403 if request.method == "POST" else 200, contact=settings().registration_contact)
+        status = 403 if request.method == "POST" else 200
+        return page("organizations/registration_closed.html", status=status, contact=settings().registration_contact)
     form = RegistrationForm()
     if not form.is_submitted():
         form.address.country.data = likely_country(request.headers.get("Accept-Language")) or ""
     if not form.is_submitted() or "change_country" in request.form:
         return page("organizations/register.html", **_shown(form))
-    sign_in_url = settings().public_url + url_for("auth.sign_in", organization=form.subdomain.data)
-    if not form.carry_out(services.register, origin=origin(), nonce=form.nonce.data or "", sign_in_url=sign_in_url):
+    if not form.carry_out(services.register, origin=origin(), nonce=form.nonce.data or ""):
         _say_if_taken(form)
         return page("organizations/register.html", status=422, **_shown(form))
     keep_signed_in(form.result.credential)
@@ -45,6 +43,7 @@ def register() -> Response:
 @public
 def register_address() -> Response:
     """The address part of the form, in the fields of the country that was chosen."""
+    services.refuse_when_closed()
     return page("organizations/_address.html", **_shown(RegistrationForm()))
 
 
@@ -53,9 +52,10 @@ def register_address() -> Response:
 @limiter.limit("120 per minute")
 def check_subdomain() -> Response:
     """Whether a subdomain is free, taken, reserved or malformed; without one, a suggestion made from the name."""
+    services.refuse_when_closed()
     if "subdomain" in request.args:
         typed = request.args["subdomain"][:200]
-        state, message = _state_of(typed)
+        state, message = services.subdomain_state(typed)
         return page("organizations/_subdomain_status.html", state=state, message=message, suggestion=None, subdomain=typed)
     name = request.args.get("name", "")[:200]
     suggestion = services.first_free(suggest_subdomain(name))
@@ -69,6 +69,7 @@ def check_subdomain() -> Response:
 @limiter.limit("120 per minute")
 def password_strength() -> Response:
     """How strong the password is that is being typed, in words; it is looked at and forgotten."""
+    services.refuse_when_closed()
     hints = [request.form.get(name, "")[:200] for name in HINTS]
     strength = strength_of(request.form.get("admin_password", ""), hints, settings().password_min_length)
     return page("organizations/_strength.html", strength=strength)
@@ -76,23 +77,9 @@ def password_strength() -> Response:
 
 def _say_if_taken(form: RegistrationForm) -> None:
     """Other faults kept the constraint from being asked: all faults are to be named at once."""
-    if form.subdomain.errors:
-        return
-    state, message = _state_of(form.subdomain.data or "")
-    if state == "taken":
+    state, message = services.subdomain_state(form.subdomain.data or "")
+    if state == "taken" and not form.subdomain.errors:
         form.blame(["subdomain"], message)
-
-
-def _state_of(typed: str) -> tuple[str, str]:
-    if not typed:
-        return "", ""
-    try:
-        subdomain = SUBDOMAIN.validate_python(typed)
-    except ValidationError as error:
-        return "refused", error.errors()[0]["msg"].removeprefix("Value error, ")
-    if services.is_free(subdomain):
-        return "free", f"“{subdomain}” is free."
-    return "taken", services.taken(subdomain)
 
 
 def _shown(form: RegistrationForm) -> dict[str, Any]:
@@ -100,7 +87,7 @@ def _shown(form: RegistrationForm) -> dict[str, Any]:
     form.subdomain.label.text = "Address of your portal" if public_host else "Short name"
     return {
         "form": form,
-        "address_fields": form.show_parts(),
+        "address_fields": form.address.form.show_parts(),
         "public_host": public_host,
         "password_min_length": settings().password_min_length,
     }

@@ -1,6 +1,5 @@
 """What people do with organizations."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,12 +15,13 @@ from portal.auth import services as auth
 from portal.auth.models import IdempotencyKey
 from portal.database import tenancy
 from portal.errors import Forbidden, Invalid
-from portal.extensions import db, release, rollback
+from portal.extensions import constraint_of, db, release, rollback, settings
 from portal.mail import services as mail
 from portal.organizations.commands import RegisterOrganization
 from portal.organizations.models import Tenant
+from portal.users import services as users
 from portal.users.models import Role, User
-from portal.values import email_key, sort_key, username_key
+from portal.values import clean_subdomain, fingerprint
 
 NONCE_LIFE = timedelta(days=1)
 
@@ -32,6 +32,28 @@ class Registered:
 
     tenant_id: UUID
     credential: str
+
+
+def tenant(tenant_id: UUID) -> Tenant:
+    """The organization that the transaction is bound to."""
+    return db.session.execute(select(Tenant).where(Tenant.id == tenant_id)).scalar_one()
+
+
+def refuse_when_closed() -> None:
+    """Raises Forbidden where organizations do not register themselves."""
+    if settings().registration == "closed":
+        raise Forbidden("Registration is closed.", who_helps=settings().registration_contact or None)
+
+
+def subdomain_state(typed: str) -> tuple[str, str]:
+    """What is known about a subdomain that is being typed: 'free', 'taken', 'refused' or '', and the sentence for it."""
+    if not typed:
+        return "", ""
+    try:
+        subdomain = clean_subdomain(typed)
+    except ValueError as fault:
+        return "refused", str(fault)
+    return ("free", f"“{subdomain}” is free.") if is_free(subdomain) else ("taken", taken(subdomain))
 
 
 def is_free(subdomain: str) -> bool:
@@ -51,28 +73,66 @@ def taken(subdomain: str) -> str:
     return f"“{subdomain}” is taken. " + (f"Try “{other}”." if other else "Choose another one.")
 
 
-def register(command: RegisterOrganization, *, origin: Origin, nonce: str, sign_in_url: str, is_open: bool = True) -> Registered:
+def register(command: RegisterOrganization, *, origin: Origin, nonce: str) -> Registered:
     """Make the organization, its org_admin, the audit entry, the welcome mail and an open session, all or nothing.
 
     The same nonce with the same subdomain and password answers with the organization that it already made.
     Raises Invalid(subdomain=…) when the subdomain is taken, Forbidden when registration is closed.
     """
-    if not is_open:
-        raise Forbidden("Registration is closed.")
+    refuse_when_closed()
     release()
-    hash_ = passwords.hashed(command.admin_password.get_secret_value())  # before a connection is taken
+    password = passwords.hashed(command.admin_password.get_secret_value())  # before a connection is taken
     try:
-        return _register(command, hash_, origin, nonce, sign_in_url)
+        return _register(command, password, origin, nonce)
     except IntegrityError as error:
         rollback()
-        if getattr(error.orig, "diag", None) is None or error.orig.diag.constraint_name != "tenants_subdomain_key":  # type: ignore[union-attr]
+        if constraint_of(error) != "tenants_subdomain_key":
             raise
         return _registered_before(command, origin, nonce)
 
 
-def _register(command: RegisterOrganization, hash_: str, origin: Origin, nonce: str, sign_in_url: str) -> Registered:
+def _register(command: RegisterOrganization, password: str, origin: Origin, nonce: str) -> Registered:
     tenant_id, admin_id = uuid7(), uuid7()
     tenancy.bind(tenant_id, user=admin_id, role=Role.ORG_ADMIN)
+    tenant = _new_tenant(command, tenant_id)
+    admin = users.new_account(
+        user_id=admin_id,
+        tenant_id=tenant_id,
+        role=Role.ORG_ADMIN,
+        username=command.admin_username,
+        email=command.admin_email,
+        first_name=command.admin_first_name,
+        last_name=command.admin_last_name,
+        hashed_password=password,
+    )
+    expires_at = datetime.now(UTC) + NONCE_LIFE
+    db.session.add(
+        IdempotencyKey(tenant_id=tenant_id, key=fingerprint(nonce), action="register", result_id=admin_id, expires_at=expires_at)
+    )
+    mail.queue(
+        "welcome",
+        tenant_id=tenant_id,
+        to=command.admin_email,
+        subject=f"{command.name} is registered",
+        organization=tenant,
+        person=admin,
+        sign_in_url=auth.sign_in_url(command.subdomain),
+    )
+    credential = auth.open_session(tenant_id, admin_id, Role.ORG_ADMIN, 0, origin)
+    audit.record(
+        "organization_registered",
+        tenant_id=tenant_id,
+        actor_id=admin_id,
+        actor_name=admin.full_name,
+        network=origin.network,
+        object_type="organization",
+        object_id=tenant_id,
+        changes={"name": [None, command.name], "subdomain": [None, command.subdomain]},
+    )
+    return Registered(tenant_id, credential)
+
+
+def _new_tenant(command: RegisterOrganization, tenant_id: UUID) -> Tenant:
     tenant = Tenant(
         id=tenant_id,
         name=command.name,
@@ -85,44 +145,7 @@ def _register(command: RegisterOrganization, hash_: str, origin: Origin, nonce: 
     )
     db.session.add(tenant)
     db.session.flush()  # the unique constraint speaks here
-    admin = User(
-        id=admin_id,
-        tenant_id=tenant_id,
-        role=Role.ORG_ADMIN,
-        hashed_password=hash_,
-        username=command.admin_username,
-        username_key=username_key(command.admin_username),
-        email=command.admin_email,
-        email_key=email_key(command.admin_email),
-        first_name=command.admin_first_name,
-        last_name=command.admin_last_name,
-    )
-    admin.sort_key = sort_key(admin.sortable_name)
-    db.session.add(admin)
-    db.session.flush()
-    db.session.add(IdempotencyKey(tenant_id=tenant_id, key=_key(nonce), action="register", result_id=admin_id, expires_at=datetime.now(UTC) + NONCE_LIFE))
-    person = f"{command.admin_first_name} {command.admin_last_name}"
-    mail.queue(
-        "welcome",
-        tenant_id=tenant_id,
-        to=command.admin_email,
-        subject=f"{command.name} is registered",
-        organization=tenant,
-        person=admin,
-        sign_in_url=sign_in_url,
-    )
-    credential = auth.open_session(tenant_id, admin_id, Role.ORG_ADMIN, 0, origin)
-    audit.record(
-        "organization_registered",
-        tenant_id=tenant_id,
-        actor_id=admin_id,
-        actor_name=person,
-        network=origin.network,
-        object_type="organization",
-        object_id=tenant_id,
-        changes={"name": [None, command.name], "subdomain": [None, command.subdomain]},
-    )
-    return Registered(tenant_id, credential)
+    return tenant
 
 
 def _registered_before(command: RegisterOrganization, origin: Origin, nonce: str) -> Registered:
@@ -135,14 +158,12 @@ def _registered_before(command: RegisterOrganization, origin: Origin, nonce: str
         IdempotencyKey, (IdempotencyKey.tenant_id == User.tenant_id) & (IdempotencyKey.result_id == User.id)
     )
     admin = db.session.execute(
-        made.where(User.tenant_id == tenant_id, User.is_active, IdempotencyKey.key == _key(nonce), IdempotencyKey.action == "register")
+        made.where(
+            User.tenant_id == tenant_id, User.is_active, IdempotencyKey.key == fingerprint(nonce), IdempotencyKey.action == "register"
+        )
     ).first()
     release()
     if admin is None or not passwords.verified(command.admin_password.get_secret_value(), admin.hashed_password)[0]:
         raise Invalid(subdomain=taken(command.subdomain))
     tenancy.bind(tenant_id, user=admin.id, role=admin.role)
     return Registered(tenant_id, auth.open_session(tenant_id, admin.id, admin.role, admin.auth_epoch, origin))
-
-
-def _key(nonce: str) -> bytes:
-    return hashlib.sha256(nonce.encode()).digest()

@@ -2,25 +2,23 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, url_for
-from flask_login import current_user
+from flask import Blueprint, Response
 
 from portal import policy
 from portal.access import signed_in
 from portal.actor import Actor
 from portal.audit.sentences import sentence
-from portal.extensions import settings
+from portal.auth.services import sign_in_url
 from portal.overview import services
 from portal.responses import page
-from portal.values import device_name
+from portal.values import device_name, full_name
 
 blueprint = Blueprint("overview", __name__)
 
 
 @blueprint.get("/")
 @signed_in
-def index() -> Response:
-    actor = current_user._get_current_object()
+def index(actor: Actor) -> Response:
     if not policy.administers_organization(actor):
         return page("overview/index.html", own=own_things(services.of_oneself(by=actor), actor), first_steps=[])
     overview = services.of_organization(actor.tenant_id, by=actor)
@@ -60,7 +58,7 @@ def own_things(own: services.OwnOverview, actor: Actor) -> dict[str, Any]:
             for session in own.sessions
         ],
         "administrators": [
-            {"name": " ".join(filter(None, (person.first_name, person.last_name))) or person.username, "email": person.email}
+            {"name": full_name(person.first_name, person.last_name, person.username), "email": person.email}
             for person in own.administrators
         ],
     }
@@ -70,6 +68,6 @@ def first_steps(overview: services.Overview, subdomain: str) -> list[dict[str, s
     """What to do first; a step is gone once the facts say that it is done."""
     if overview.has_signed_in:
         return []
-    address = settings().public_url + url_for("auth.sign_in", organization=subdomain)
+    address = sign_in_url(subdomain)
     text = f"You and your people sign in at {address}. This step goes once you have signed in there yourself."
     return [{"title": "Keep the address of your sign-in page", "text": text, "url": address}]

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from portal.actor import Actor
 from portal.auth import services as auth
 from portal.extensions import db
-from portal.policy import LADDER, PLATFORM_ROLES
+from portal.policy import LADDER, is_platform
 from portal.users.models import Role
 
 DAYS = 30
@@ -23,10 +23,8 @@ CHANGES = text("""
     SELECT seq, at, actor_id, actor_name, action, object_type, object_id, changes FROM audit_entries
     WHERE tenant_id = :tenant ORDER BY seq DESC LIMIT 10""")
 FACTS = text("""
-    SELECT t.description IS NOT NULL AS has_description,
-           (SELECT min(at) FROM audit_entries WHERE tenant_id = :tenant) AS audited_since,
-           EXISTS (SELECT 1 FROM audit_entries WHERE tenant_id = :tenant AND action = 'signed_in' AND actor_id = :user) AS has_signed_in
-    FROM tenants t WHERE t.id = :tenant""")
+    SELECT (SELECT min(at) FROM audit_entries WHERE tenant_id = :tenant) AS audited_since,
+           EXISTS (SELECT 1 FROM audit_entries WHERE tenant_id = :tenant AND action = 'signed_in' AND actor_id = :user) AS has_signed_in""")
 ADMINISTRATORS = text("""
     SELECT first_name, last_name, username, email FROM users
     WHERE tenant_id = :tenant AND is_active AND role = :role ORDER BY sort_key, id LIMIT 10""")
@@ -50,7 +48,6 @@ class Overview:
     open_sessions: int
     changes: list[Any]
     has_signed_in: bool
-    has_description: bool
 
     @property
     def people(self) -> int:
@@ -82,7 +79,6 @@ def of_organization(tenant_id: UUID, *, by: Actor) -> Overview:
         open_sessions=db.session.execute(OPEN_SESSIONS, {**tenant, **auth.open_parameters()}).scalar_one(),
         changes=list(db.session.execute(CHANGES, tenant).all()),
         has_signed_in=facts.has_signed_in,
-        has_description=facts.has_description,
     )
 
 
@@ -99,7 +95,7 @@ def of_oneself(*, by: Actor) -> OwnOverview:
 def _role_counts(rows: Any) -> list[RoleCount]:
     counted = {(row.role, row.is_active): row.people for row in rows}
     counts = [RoleCount(role, counted.get((role, True), 0), counted.get((role, False), 0)) for role in LADDER]
-    return [count for count in counts if count.active or count.inactive or Role(count.role) not in PLATFORM_ROLES]
+    return [count for count in counts if count.active or count.inactive or not is_platform(count.role)]
 
 
 def _per_day(tenant_id: UUID, audited_since: datetime | None, today: date) -> list[tuple[date, int | None]]:

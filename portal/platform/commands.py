@@ -2,10 +2,12 @@
 
 from pydantic import BaseModel, SecretStr, ValidationInfo, field_validator
 
-from portal.values import EmailAddress, PersonName, Username, password_fault
+from portal.values import EmailAddress, PersonName, Username, strong_password
 
 
 class CreatePlatformAccount(BaseModel):
+    """An account above the organizations; `context` may hold `password_minimum`."""
+
     username: Username
     email: EmailAddress
     first_name: PersonName
@@ -15,8 +17,4 @@ class CreatePlatformAccount(BaseModel):
     @field_validator("password")
     @classmethod
     def strong(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        hints = [str(value) for value in info.data.values()]
-        fault = password_fault(password.get_secret_value(), hints, (info.context or {}).get("password_minimum", 12))
-        if fault:
-            raise ValueError(fault)
-        return password
+        return strong_password(password, info, hints=("username", "email", "first_name", "last_name"))

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from portal.extensions import db
 from portal.organizations.models import Moment, Tenant, Words, touch
+from portal.values import full_name
 
 
 class Role(enum.StrEnum):
@@ -73,8 +74,7 @@ class User(db.Model):  # type: ignore[name-defined]
 
     @property
     def full_name(self) -> str:
-        """First and last name; the username where neither is known."""
-        return " ".join(filter(None, (self.first_name, self.last_name))).strip() or self.username
+        return full_name(self.first_name, self.last_name, self.username)
 
     @property
     def sortable_name(self) -> str:

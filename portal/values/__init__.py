@@ -5,7 +5,7 @@ from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address
 from portal.values.countries import countries, country_name
 from portal.values.envelope import format_address
-from portal.values.passwords import Strength, password_fault, password_strength
+from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
 from portal.values.subdomains import Subdomain, clean_subdomain, reserved_subdomains, suggest_subdomain
 from portal.values.texts import (
@@ -16,6 +16,8 @@ from portal.values.texts import (
     clean_long_text,
     clean_name,
     clean_person_name,
+    fingerprint,
+    full_name,
     sort_key,
 )
 from portal.values.visitors import device_name, likely_country, network_of
@@ -43,8 +45,10 @@ __all__ = [
     "device_name",
     "email_key",
     "example_phone",
+    "fingerprint",
     "format_address",
     "format_phone",
+    "full_name",
     "likely_country",
     "network_of",
     "parse_phone",
@@ -52,6 +56,7 @@ __all__ = [
     "password_strength",
     "reserved_subdomains",
     "sort_key",
+    "strong_password",
     "suggest_subdomain",
     "username_key",
 ]

@@ -104,9 +104,7 @@ def _email_sentence(text: str, error: Exception) -> str:
 Username = Annotated[
     str,
     BeforeValidator(clean_username),
-    Field(
-        json_schema_extra={"minLength": SHORTEST_USERNAME, "maxLength": LONGEST_USERNAME, "examples": ["mara.ortiz"]}
-    ),
+    Field(json_schema_extra={"minLength": SHORTEST_USERNAME, "maxLength": LONGEST_USERNAME, "examples": ["mara.ortiz"]}),
 ]
 EmailAddress = Annotated[
     str,

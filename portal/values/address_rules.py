@@ -81,10 +81,7 @@ def regions(country: str) -> dict[str, str]:
     data = load_validation_data(country.lower())[country]
     codes = data["sub_keys"].split("~")
     names = (data.get("sub_lnames") or data.get("sub_names") or data["sub_keys"]).split("~")
-    return {
-        code: name if name and (is_latin(name) or not is_latin(code)) else code
-        for code, name in zip(codes, names, strict=True)
-    }
+    return {code: name if name and (is_latin(name) or not is_latin(code)) else code for code, name in zip(codes, names, strict=True)}
 
 
 @lru_cache(maxsize=64)

@@ -60,9 +60,7 @@ class Address(BaseModel):
             return typed
         address, faults = read_address(typed)
         if faults:
-            raise ValidationError.from_exception_data(
-                cls.__name__, [_located(key, fault) for key, fault in faults.items()]
-            )
+            raise ValidationError.from_exception_data(cls.__name__, [_located(key, fault) for key, fault in faults.items()])
         return address
 
     @model_serializer(mode="wrap")

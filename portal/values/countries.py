@@ -63,11 +63,7 @@ def _codes_by_word() -> dict[str, str]:
 
     aliases = get_global("territory_aliases").items()
     known = country_codes()
-    words = {
-        sort_key(alias): codes[0]
-        for alias, codes in aliases
-        if len(codes) == 1 and codes[0] in known and len(alias) > 1
-    }
+    words = {sort_key(alias): codes[0] for alias, codes in aliases if len(codes) == 1 and codes[0] in known and len(alias) > 1}
     words |= {sort_key(name): code for code, name in _english_names().items()}
     return words | {code.lower(): code for code in known}
 

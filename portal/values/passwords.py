@@ -5,6 +5,9 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pydantic import SecretStr, ValidationInfo
+
+MINIMUM = 12
 LONGEST = 128
 STRONG_ENOUGH = 3
 LOOKED_AT = 72  # zxcvbn's work grows steeply with length
@@ -26,7 +29,7 @@ class Strength:
     advice: str
 
 
-def password_fault(password: object, hints: Iterable[str], minimum: int = 12) -> str | None:
+def password_fault(password: object, hints: Iterable[str], minimum: int = MINIMUM) -> str | None:
     """Why a password is refused, and what to do; None when it is fine. `hints`: names that others know of them."""
     fault = _form_fault(password, minimum)
     if fault or not isinstance(password, str):
@@ -35,7 +38,7 @@ def password_fault(password: object, hints: Iterable[str], minimum: int = 12) ->
     return None if score >= STRONG_ENOUGH else advice
 
 
-def password_strength(password: str, hints: Iterable[str], minimum: int = 12) -> Strength:
+def password_strength(password: str, hints: Iterable[str], minimum: int = MINIMUM) -> Strength:
     """The strength of what was typed so far; never "Strong" where `password_fault` refuses."""
     if not password:
         return Strength(0, "Nothing typed yet", f"Use at least {minimum} characters. A short sentence works well.")
@@ -102,3 +105,12 @@ def _hint_words(hints: Iterable[str]) -> set[str]:
         inner = re.findall(r"\w+", text)
         words |= {text, "".join(inner), *inner}
     return {word for word in words if len(word) > 2}
+
+
+def strong_password(password: SecretStr, info: ValidationInfo, *, hints: tuple[str, ...]) -> SecretStr:
+    """For a command's validator: raises ValueError with the fault; `hints` name the command's fields that must not make up the password."""
+    typed = [str(info.data[name]) for name in hints if info.data.get(name)]
+    fault = password_fault(password.get_secret_value(), typed, (info.context or {}).get("password_minimum", MINIMUM))
+    if fault:
+        raise ValueError(fault)
+    return password

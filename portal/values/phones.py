@@ -127,9 +127,6 @@ def format_phone(e164: str, country: str | None) -> str:
         number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:
         return e164
-    at_home = (
-        country in phonenumbers.SUPPORTED_REGIONS
-        and phonenumbers.country_code_for_region(country) == number.country_code
-    )
+    at_home = country in phonenumbers.SUPPORTED_REGIONS and phonenumbers.country_code_for_region(country) == number.country_code
     style = phonenumbers.PhoneNumberFormat.NATIONAL if at_home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(number, style)

@@ -68,10 +68,7 @@ def _characters_fault(text: str) -> str | None:
         return f"There is a hidden character (U+{ord(char):04X}) in this address. Delete it, or type the address again."
     if char.isalnum():
         code = f"U+{ord(char):04X}"
-        return (
-            f"“{char}” ({code}) is not one of the letters a to z, though it may look like one. Use a to z."
-            + _for_example(text)
-        )
+        return f"“{char}” ({code}) is not one of the letters a to z, though it may look like one. Use a to z." + _for_example(text)
     return f"An address cannot have “{char}”. Use small letters, digits and hyphens." + _for_example(text)
 
 

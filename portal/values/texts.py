@@ -1,5 +1,6 @@
 """Text that people type: what is tidied quietly, what is refused, and the key it sorts by."""
 
+import hashlib
 import unicodedata
 from typing import Annotated
 
@@ -77,9 +78,7 @@ def _unseen(char: str) -> bool:
 
 
 def _broken(char: str) -> bool:
-    return (
-        char == "\ufffd" or "\ufdd0" <= char <= "\ufdef" or ord(char) & 0xFFFE == 0xFFFE or "\ud800" <= char <= "\udfff"
-    )
+    return char == "\ufffd" or "\ufdd0" <= char <= "\ufdef" or ord(char) & 0xFFFE == 0xFFFE or "\ud800" <= char <= "\udfff"
 
 
 def _joins_letters(text: str, place: int) -> bool:
@@ -120,9 +119,7 @@ def clean_long_text(value: object) -> str | None:
 
 
 Name = Annotated[str, BeforeValidator(clean_name), Field(json_schema_extra={"minLength": 1, "maxLength": 200})]
-PersonName = Annotated[
-    str, BeforeValidator(clean_person_name), Field(json_schema_extra={"minLength": 1, "maxLength": 100})
-]
+PersonName = Annotated[str, BeforeValidator(clean_person_name), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 LongText = Annotated[str | None, BeforeValidator(clean_long_text), Field(json_schema_extra={"maxLength": 10_000})]
 OptionalText = LongText
 
@@ -141,7 +138,15 @@ def unaccented(text: str) -> str:
 
 def sort_key(text: str) -> str:
     """What a text sorts by in byte order: casefolded, unaccented, at most 200 characters. Of any text, no errors."""
-    seen = "".join(
-        " " if char.isspace() else char for char in text[:SORT_KEY_LENGTH] if char.isspace() or not _unseen(char)
-    )
+    seen = "".join(" " if char.isspace() else char for char in text[:SORT_KEY_LENGTH] if char.isspace() or not _unseen(char))
     return " ".join(unaccented(seen).split())[:SORT_KEY_LENGTH]
+
+
+def full_name(first_name: str | None, last_name: str | None, username: str) -> str:
+    """How a person is called: first and last name, the username where neither is known."""
+    return " ".join(filter(None, (first_name, last_name))).strip() or username
+
+
+def fingerprint(text: str) -> bytes:
+    """SHA-256 of a text: how secrets, nonces and counted names are kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

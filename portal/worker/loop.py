@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, set_wait_callback
 
-from portal.database import libpq_url
+from portal.database import connect
 from portal.system import say
 
 LOOK_UP = 0.25  # seconds after which a request to stop is noticed
@@ -71,7 +71,7 @@ class Loop:
 
     def _connected(self) -> Any:
         if self.connection is None:
-            self.connection = psycopg2.connect(libpq_url(self.url), connect_timeout=5, application_name="portal worker")
+            self.connection = connect(self.url, connect_timeout=5, application_name="portal worker")
             self.connection.autocommit = True
         return self.connection
 

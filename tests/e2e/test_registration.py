@@ -240,7 +240,9 @@ def fill_in(page: Page, organization: dict[str, Any]) -> None:
         control = page.locator(f"[name='address-{key}']")
         expect(control).to_be_visible()
         if control.evaluate("element => element.tagName") == "SELECT":
-            control.select_option(value=control.evaluate("(select, wanted) => [...select.options].find(o => o.textContent.includes(wanted)).value", value))
+            control.select_option(
+                value=control.evaluate("(select, wanted) => [...select.options].find(o => o.textContent.includes(wanted)).value", value)
+            )
         else:
             control.fill(value)
     page.get_by_label("Phone").fill(organization["phone"])
