@@ -108,4 +108,4 @@ def _dress(app: Flask, settings: Settings) -> None:
     from portal import assets, words
 
     words.init_app(app)
-    assets.init_app(app, ROOT / "static", settings.instance_path / "static" if settings.instance_path else None)
+    assets.init_app(app, ROOT / "static", settings.instance_path)

@@ -15,10 +15,14 @@ FOREVER = 60 * 60 * 24 * 365
 COMPRESSED = {".css", ".js", ".svg", ".json"}
 
 
-def init_app(app: Flask, static: Path, cache: Path | None) -> None:
-    """Serve `static` below /static/<digest of its content>/; `cache` is where the compressed copies are kept."""
+def init_app(app: Flask, static: Path, instance: Path | None) -> None:
+    """Serve `static` below /static/<digest of its content>/; compressed copies are kept in the instance.
+
+    Only in one that is ours: a command run by root must not write where the serving account could have laid a link.
+    """
     digest = digest_of(static)
-    folder = compressed_copy(static, cache / digest) if cache else static
+    ours = instance is not None and instance.stat().st_uid == os.geteuid()
+    folder = compressed_copy(static, instance / "static" / digest) if instance and ours else static
     noise = WhiteNoise(app.wsgi_app, max_age=FOREVER, allow_all_origins=False, add_headers_function=add_headers)
     noise.add_files(str(folder), prefix=f"static/{digest}/")
     app.wsgi_app = noise  # type: ignore[method-assign]

@@ -16,14 +16,14 @@ from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 from portal.config import Settings
 from portal.database.tenancy import PortalSession
-from portal.values import network_of
+from portal.values import fingerprint, network_of
 
 db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": False})
 migrate = Migrate(db=db)
 login = LoginManager()
 csrf = CSRFProtect()
 compress = Compress()
-limiter = Limiter(key_func=lambda: network_of(request.remote_addr or ""))
+limiter = Limiter(key_func=lambda: fingerprint(network_of(request.remote_addr or "")).hex())
 
 
 def commit() -> None:
@@ -61,6 +61,12 @@ def _forget_writes(session: PortalSession, transaction: SessionTransaction) -> N
 def constraint_of(error: IntegrityError) -> str | None:
     """The name of the constraint that a statement broke."""
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+
+
+def afterwards(act: Callable[[], None]) -> None:
+    """Commit what was done so far; `act` is then the request's next transaction, which fails or succeeds without it."""
+    db.session.commit()
+    act()
 
 
 def on_its_own(act: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm
 from pydantic import BaseModel, ValidationError
 from wtforms import Field, Form, FormField, HiddenField
@@ -13,6 +14,11 @@ from portal.errors import Invalid
 
 class ModelForm(FlaskForm):
     """A form over a command: its fields bear the command's names, its faults stand beside them."""
+
+    class Meta(FlaskForm.Meta):
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            """Forms read what forms send; Flask-WTF would take a JSON body too, with values of any type."""
+            return request.form if form.is_submitted() else None
 
     command_type: type[BaseModel]
     command: Any

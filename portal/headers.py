@@ -1,8 +1,6 @@
 """What every answer tells the browser, and which unsafe requests are not ours."""
 
-from urllib.parse import urlsplit
-
-from flask import Flask, Response, request, session
+from flask import Flask, Response, abort, request, session
 
 from portal.errors import Forbidden
 from portal.extensions import settings
@@ -24,8 +22,15 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 def init_app(app: Flask) -> None:
+    app.before_request(refuse_unmeasured)
     app.before_request(refuse_cross_site)
     app.after_request(add_headers)
+
+
+def refuse_unmeasured() -> None:
+    """A body that does not say how long it is would be cut at the limit and taken for the whole."""
+    if "Transfer-Encoding" in request.headers and request.content_length is None:
+        abort(411)
 
 
 def refuse_cross_site() -> None:
@@ -34,7 +39,10 @@ def refuse_cross_site() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    foreign = site not in (None, "same-origin", "none") or (site is None and origin is not None and urlsplit(origin).netloc != request.host)
+    if site is None and origin is not None:  # an older browser, or a program that says where it comes from
+        foreign = origin.partition("://")[2] != request.host
+    else:
+        foreign = site not in (None, "same-origin", "none")
     if foreign:
         raise Forbidden("This form was sent from another website. Open the portal's own page and send it from there.")
 

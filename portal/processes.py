@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from portal.config import ROOT, Settings
+from portal.config import NOT_FOR_CHILDREN, ROOT, Settings
 from portal.system import StartRefused, end, say, spawn
 
 GRACE = 10  # seconds that requests under way get when everything stops
@@ -118,7 +118,7 @@ class Kept:
 def environment(settings: Settings, instance: Path, *, embedded: bool) -> dict[str, str]:
     """What the children see: never the address of the tables' owner, nor of a superuser."""
     env = {name: value for name, value in os.environ.items() if not (embedded and name.startswith("PG"))}
-    env.pop("OWNER_DATABASE_URL", None)
+    env["OWNER_DATABASE_URL"] = NOT_FOR_CHILDREN  # also where it stands in a .env that they can read
     return env | {
         "DATABASE_URL": settings.database_url,
         "PLATFORM_DATABASE_URL": settings.platform_database_url,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
+from werkzeug.urls import iri_to_uri
 
 from portal import extensions
 from portal.errors import Conflict, NotFound, Refusal, Unavailable
@@ -24,6 +25,7 @@ TITLES = {
     404: "Nothing here",
     405: "This address does not take that",
     409: "Changed in the meantime",
+    411: "How long is it",
     413: "Too large",
     415: "Unknown kind of data",
     422: "Some answers need another look",
@@ -35,6 +37,7 @@ SENTENCES = {
     400: "Go back, reload the page and try again.",
     404: NotFound.default_message,
     405: "Use the forms and links of the portal's own pages.",
+    411: "What was sent does not say how long it is. Send it with a Content-Length.",
     413: "What was sent is larger than the portal takes. Shorten the texts and send them again.",
     429: "Wait a little, then try again.",
     500: "Nothing was changed. The fault has been written to the portal's log; try again in a moment.",
@@ -63,7 +66,7 @@ def go_to(endpoint: str, notice: str | None = None, **values: Any) -> Response:
 
 def leave_for(url: str) -> Response:
     if wants_fragment():
-        return make_response("", 200, {"HX-Redirect": url})
+        return make_response("", 200, {"HX-Redirect": iri_to_uri(url)})
     return make_response(redirect(url, 303))
 
 
@@ -122,6 +125,8 @@ def _end(refusal: Refusal) -> None:
 def _rendered(
     status: int, message: str, fields: dict[str, str] | None = None, who_helps: str | None = None, retry_after: int | None = None
 ) -> Response:
+    if request_ctx.url_adapter is None:  # a host name that is not ours: the page's links lead to our own
+        request_ctx.url_adapter = current_app.url_map.bind(extensions.settings().hostname)
     response = _in_the_form_asked_for(status, message, fields or {}, who_helps, retry_after)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
@@ -156,14 +161,12 @@ def _to_sign_in() -> Response:
         flash("You were signed out. Sign in to go on.")
     wanted = request.full_path.rstrip("?") if request.method == "GET" and not wants_fragment() else None
     door = url_for("auth.sign_in", next=wanted if wanted != "/" else None)
-    return make_response("", 401, {"HX-Redirect": door}) if wants_fragment() else make_response(redirect(door, 303))
+    return make_response("", 401, {"HX-Redirect": iri_to_uri(door)}) if wants_fragment() else make_response(redirect(door, 303))
 
 
 def refuse_http(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return make_response(error.get_response())
-    if request_ctx.url_adapter is None:  # a host name that is not ours: the page's links lead to our own
-        request_ctx.url_adapter = current_app.url_map.bind(extensions.settings().hostname)
     extensions.rollback()
     message = SENTENCES.get(error.code, str(error.description or TITLES.get(error.code)))
     response = _rendered(error.code, message, retry_after=_seconds_to_wait() if error.code == 429 else None)
@@ -206,6 +209,6 @@ def refuse_database(error: Exception) -> Response:
 
 
 def refuse_fault(error: Exception) -> Response:
-    log.error("unexpected fault on %s %s", request.method, request.path, exc_info=error)
+    log.error("unexpected fault on %s %r", request.method, request.path, exc_info=error)
     _end(Refusal())
     return _rendered(500, SENTENCES[500])

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"actor", "models"},
     "sentences": set(),
     "commands": {"values", "errors"},
-    "passwords": set(),
+    "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
     "services": {"extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle", *BASE},
     "forms": {"forms", "commands", "extensions", "errors", "values"},

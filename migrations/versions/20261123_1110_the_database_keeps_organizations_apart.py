@@ -31,11 +31,17 @@ FUNCTIONS = """
         AS $$ SELECT public.app_tenant() IS NOT NULL AND ($2 OR $3 = public.app_tenant()) $$;
     CREATE FUNCTION may_use_agent(agent_id uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
         AS $$ SELECT EXISTS (SELECT FROM public.agents WHERE agents.id = $1) $$;
+    CREATE FUNCTION stored_role(user_id uuid) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+        AS $$ SELECT users.role::text FROM public.users WHERE users.id = $1 $$;
+    CREATE FUNCTION next_audit_seq(tenant_id uuid) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
+        AS $$ SELECT coalesce(max(seq), 0) + 1 FROM public.audit_entries WHERE audit_entries.tenant_id = $1 $$;
     CREATE FUNCTION organization_directory(wanted text) RETURNS TABLE (id uuid, subdomain text)
         LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp
         AS $$ SELECT tenants.id, tenants.subdomain::text FROM public.tenants WHERE tenants.subdomain = $1 $$;"""
 SIGNATURES = (
     "organization_directory(text)",
+    "next_audit_seq(uuid)",
+    "stored_role(uuid)",
     "may_use_agent(uuid)",
     "sees_agent(uuid, boolean, uuid)",
     "app_role()",
@@ -56,7 +62,9 @@ ANY_OR_BOUND_TENANT = "(app_tenant() IS NULL OR id = app_tenant())"
 EXPIRED = "expires_at < now()"
 BELOW_PLATFORM = "role IN ('user', 'org_admin')"
 ITSELF = "id = app_user()"
-ITSELF_AS_IT_IS = f"({ITSELF} AND role = app_role())"
+ITSELF_AS_IT_IS = f"({ITSELF} AND role = stored_role(id))"  # what the session says of its own rank proves nothing
+# An entry follows the last one, now, with a whole hash: nobody can make a gap, a back-dated entry, or a number that nothing can follow.
+FOLLOWS = "seq = next_audit_seq(tenant_id) AND octet_length(hash) = 32 AND at BETWEEN now() - interval '5 min' AND now() + interval '5 min'"
 SUPER = "app_role() = 'super_admin'"
 OWN_AGENT = "NOT is_free_agent AND owner_tenant_id = app_tenant()"
 ANY_AGENT = f"CASE WHEN is_free_agent THEN {SUPER} ELSE app_tenant() IS NULL OR owner_tenant_id = app_tenant() END"
@@ -86,7 +94,7 @@ def of_both(condition: str) -> dict[str, dict[str, Rule]]:
             ADD: (True, None, f"{condition} AND (agent_id IS NULL OR may_use_agent(agent_id))"),
         },
         "sessions": own(READ, ADD, CHANGE, REMOVE, changes="seen_at, expires_at, secret_hash", condition=condition),
-        "audit_entries": own(READ, ADD, condition=condition),
+        "audit_entries": {**own(READ, condition=condition), ADD: (True, None, f"{condition} AND {FOLLOWS}")},
         "outbox": own(READ, ADD, condition=condition),
         "idempotency_keys": own(READ, ADD, condition=condition),
     }

@@ -1,7 +1,7 @@
 """The doors of signing in and out."""
 
 from flask import Blueprint, Response, request, session, url_for
-from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from portal.access import keep_signed_in, origin, own_page, public, signed_in
 from portal.actor import Actor
@@ -9,7 +9,8 @@ from portal.auth import services
 from portal.auth.commands import SignIn
 from portal.auth.forms import SignInForm
 from portal.auth.throttle import digest
-from portal.extensions import settings
+from portal.config import new_secret
+from portal.extensions import afterwards, settings
 from portal.responses import go_to, leave_for, page
 
 blueprint = Blueprint("auth", __name__)
@@ -27,6 +28,8 @@ def sign_in() -> Response:
         return page("auth/sign_in.html", form=form)
     if not form.carry_out(_sign_in):
         return page("auth/sign_in.html", status=422, form=form)
+    if former := session.get("_user_id"):
+        afterwards(lambda: services.end_session(former))
     keep_signed_in(form.result)
     response = leave_for(own_page(form.next.data) or url_for("overview.index"))
     _remember(response, services.account_key(form.command))
@@ -42,8 +45,9 @@ def sign_out(actor: Actor) -> Response:
 
 
 def _sign_in(command: SignIn) -> str:
-    known = digest(services.account_key(command)) in _remembered()
-    return services.sign_in(command, origin=origin(), known_browser=_browser_cookie() if known else None)
+    browser, accounts = _remembered()
+    known = digest(services.account_key(command)) in accounts
+    return services.sign_in(command, origin=origin(), known_browser=browser if known else None)
 
 
 def _organization_of_host() -> str | None:
@@ -53,36 +57,30 @@ def _organization_of_host() -> str | None:
 
 
 # A browser that has signed in to an account keeps a signed cookie saying so: strangers' guesses do not slow its owner down.
+# The browser's own name in it stays the same however often the cookie is written anew, so that one browser has one count per account.
 
 
 def _cookie_name() -> str:
     return "known" if settings().insecure else "__Host-known"
 
 
-def _browser_cookie() -> str:
-    return request.cookies.get(_cookie_name(), "")
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(settings().secret_key, salt="known browser")
 
 
-def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(settings().secret_key, salt="known browser")
-
-
-def _remembered() -> list[str]:
+def _remembered() -> tuple[str, list[str]]:
+    """The browser's name and the accounts that it has signed in to, latest first; a new name for a browser that tells none."""
     try:
-        accounts = _signer().loads(_browser_cookie())["accounts"]
-    except (BadSignature, KeyError, TypeError):
-        return []
-    return [str(account) for account in accounts]
+        name, *accounts = _signer().loads(request.cookies.get(_cookie_name(), ""), max_age=A_YEAR)
+    except (BadSignature, ValueError, TypeError):
+        return new_secret(), []
+    return str(name), [str(account) for account in accounts]
 
 
 def _remember(response: Response, account: str) -> None:
     mine = digest(account)
-    kept = [mine, *(other for other in _remembered() if other != mine)][:REMEMBERED_ACCOUNTS]
+    name, others = _remembered()
+    kept = [name, mine, *(other for other in others if other != mine)][: REMEMBERED_ACCOUNTS + 1]
     response.set_cookie(
-        _cookie_name(),
-        str(_signer().dumps({"accounts": kept})),
-        max_age=A_YEAR,
-        secure=not settings().insecure,
-        httponly=True,
-        samesite="Lax",
+        _cookie_name(), str(_signer().dumps(kept)), max_age=A_YEAR, secure=not settings().insecure, httponly=True, samesite="Lax"
     )

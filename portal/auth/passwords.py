@@ -3,6 +3,7 @@
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,11 +13,14 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from portal.errors import Unavailable
+
 # Verified when there is no account to verify against, so that known and unknown take the same time.
 # Nobody's password: whatever it answers, nobody is signed in.
 DECOY = "$argon2id$v=19$m=19456,t=2,p=1$gNACLMVmT7zv0rUt1uVgKg$O5wU2sBIEhb9uBlGzWYbQp9yJpCLa61IXgVN5kVzvwY"
 BCRYPT_BYTES = 72  # the legacy system cut passwords here; bcrypt raises above it
 
+PATIENCE = 15  # seconds that a request waits for a slot
 slots_folder: Path | None = None  # create_app names the instance's folder of locks
 slots = max(1, (os.cpu_count() or 1) - 1)
 
@@ -45,6 +49,14 @@ def verified(password: str, stored: str | None) -> tuple[bool, str | None]:
         return hashers.verify_and_update(password, stored)
 
 
+def _taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @cache
 def _private_folder() -> Path:
     """For processes without an instance: a folder of their own."""
@@ -52,7 +64,11 @@ def _private_folder() -> Path:
 
 
 def _opened(folder: Path, number: int) -> int:
-    file = os.open(folder / f"slot-{number}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    path = folder / f"slot-{number}"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     if os.geteuid() == 0:  # a command run by root must not leave a file that the serving account cannot open
         owner = folder.stat()
         os.fchown(file, owner.st_uid, owner.st_gid)
@@ -65,14 +81,11 @@ def _slot() -> Iterator[None]:
     folder = slots_folder or _private_folder()
     files = [_opened(folder, number) for number in range(slots)]
     try:
-        for file in files:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                continue
-        else:
-            fcntl.flock(files[int.from_bytes(os.urandom(1)) % slots], fcntl.LOCK_EX)
+        deadline = time.monotonic() + PATIENCE
+        while not any(_taken(file) for file in files):
+            if time.monotonic() > deadline:
+                raise Unavailable("Too many people sign in at this moment. Try again in a few seconds.", retry_after=5)
+            time.sleep(0.01)
         yield
     finally:
         for file in files:

@@ -100,24 +100,24 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
     if account is None or not right or not account.may_sign_in:
         raise Invalid(WRONG)
     attempt.succeeded()
-    tenancy.bind(tenant, user=account.id, role=account.role)
+    return enter(account, origin, fresh_hash)
+
+
+def enter(account: Any, origin: Origin, fresh_hash: str | None = None) -> str:
+    """Sign in an account (id, tenant_id, role, auth_epoch) whose password was just verified; returns the credential.
+
+    Raises Invalid when it was deactivated or changed while the password was verified.
+    """
+    tenancy.bind(account.tenant_id, user=account.id, role=account.role)
     changed = {"last_sign_in_at": datetime.now(UTC), **({"hashed_password": fresh_hash} if fresh_hash else {})}
-    stays = (User.tenant_id == tenant, User.id == account.id, User.auth_epoch == account.auth_epoch, User.is_active)
-    name = db.session.execute(
-        update(User).where(*stays).values(**changed).returning(User.first_name, User.last_name, User.username)
-    ).first()
-    if name is None:  # deactivated or changed while the password was verified
+    as_it_was = (User.tenant_id == account.tenant_id, User.id == account.id, User.auth_epoch == account.auth_epoch, User.is_active)
+    names = (User.first_name, User.last_name, User.username)
+    name = db.session.execute(update(User).where(*as_it_was).values(**changed).returning(*names)).first()
+    if name is None:
         raise Invalid(WRONG)
-    credential = open_session(tenant, account.id, account.role, account.auth_epoch, origin)
-    audit.record(
-        "signed_in",
-        tenant_id=tenant,
-        actor_id=account.id,
-        actor_name=full_name(*name),
-        network=origin.network,
-        object_type="user",
-        object_id=account.id,
-    )
+    credential = open_session(account.tenant_id, account.id, account.role, account.auth_epoch, origin)
+    about = {"tenant_id": account.tenant_id, "object_type": "user", "object_id": account.id}
+    audit.record("signed_in", actor_id=account.id, actor_name=full_name(*name), network=origin.network, **about)
     return credential
 
 
@@ -137,6 +137,14 @@ def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: O
         )
     )
     return f"{tenant.hex}.{secret}"
+
+
+def end_session(credential: str) -> None:
+    """End the session of a credential that its browser no longer keeps; binds the credential's tenant."""
+    tenant, secret = _parts(credential)
+    if tenant is not None:
+        tenancy.bind(tenant)
+        db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == tenant, SignInSession.secret_hash == fingerprint(secret)))
 
 
 def sign_out(*, by: Actor) -> None:
@@ -159,7 +167,9 @@ def sign_in_url(subdomain: str) -> str:
 
 
 def account_key(command: SignIn) -> str:
-    return f"{command.organization.lower()}|{command.login.casefold()}"
+    """What tries are counted under: every spelling that finds one account is one key."""
+    key = _key(email_key, command.login) or _key(username_key, command.login) or command.login.casefold()
+    return f"{command.organization.lower()}|{key}"
 
 
 def own_sessions(*, by: Actor) -> Any:
@@ -177,7 +187,7 @@ def _key(make: Any, typed: str) -> str | None:
 
 
 def _parts(credential: str) -> tuple[UUID | None, str]:
-    tenant, _, secret = credential.partition(".")
+    tenant, _, secret = str(credential).partition(".")
     try:
         return UUID(hex=tenant), secret
     except ValueError:

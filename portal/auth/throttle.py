@@ -26,7 +26,7 @@ class Attempt:
     def counters(self) -> list[tuple[RateLimitItem, str]]:
         account, network = digest(self.account), digest(network_of(self.network or "unknown"))
         if self.known_browser:
-            return [(FROM_A_KNOWN_BROWSER, f"browser:{digest(self.known_browser)}:{account}")]
+            return [(FROM_A_KNOWN_BROWSER, f"browser:{digest(self.known_browser)}:{account}"), (FROM_ONE_NETWORK, f"network:{network}")]
         return [
             (FROM_ONE_NETWORK_ON_ONE_ACCOUNT, f"both:{account}:{network}"),
             (FROM_ONE_NETWORK, f"network:{network}"),

@@ -21,6 +21,7 @@ SETTINGS = {
     "WORKER_DATABASE_URL": WORKER,
 }
 TIME_LIMITS = {"statement_timeout": "5s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "10s"}
+ONE_AT_A_TIME = 0x70726F76  # any number, as long as everybody who provisions asks for the same one
 MAINTENANCE = {"postgres", "template1", ""}
 ATTRIBUTES = """
     SELECT rolcanlogin, rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication
@@ -40,13 +41,16 @@ def provision(superuser_url: str, passwords: dict[str, str], database: str) -> N
     Raises `psycopg2.Error`.
     """
     with _connected(superuser_url) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(%s)", [ONE_AT_A_TIME]
+        )  # two at once change the same rows of the catalog; ends with the connection
         for role in ROLES:
             _provide_role(cursor, role, passwords.get(role))
         cursor.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(WORKER)))
         _provide_database(cursor, connection.server_version, database)
-    with _connected(superuser_url, database) as connection, connection.cursor() as cursor:
-        for statement in [*_rights_of_neighbours(cursor), *_rights()]:
-            cursor.execute(sql.SQL(statement).format(database=sql.Identifier(database)))
+        with _connected(superuser_url, database) as inside, inside.cursor() as rights:
+            for statement in [*_rights_of_neighbours(rights), *_rights()]:
+                rights.execute(sql.SQL(statement).format(database=sql.Identifier(database)))
 
 
 def provision_given(superuser_url: str, *, rotate: bool = False) -> dict[str, str]:

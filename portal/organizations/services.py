@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
@@ -20,10 +20,14 @@ from portal.mail import services as mail
 from portal.organizations.commands import RegisterOrganization
 from portal.organizations.models import Tenant
 from portal.users import services as users
-from portal.users.models import Role, User
+from portal.users.models import Role
 from portal.values import clean_subdomain, fingerprint
 
 NONCE_LIFE = timedelta(days=1)
+MADE_BY = text("""
+    SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch
+    FROM idempotency_keys k JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.result_id JOIN tenants t ON t.id = k.tenant_id
+    WHERE k.tenant_id = :tenant AND k.key = :key AND k.action = 'register' AND k.expires_at > now() AND u.is_active AND t.is_active""")
 
 
 @dataclass(frozen=True)
@@ -154,16 +158,8 @@ def _registered_before(command: RegisterOrganization, origin: Origin, nonce: str
     if tenant_id is None:  # it went between the two looks
         raise Invalid(subdomain=taken(command.subdomain))
     tenancy.bind(tenant_id)
-    made = select(User.id, User.role, User.hashed_password, User.auth_epoch).join(
-        IdempotencyKey, (IdempotencyKey.tenant_id == User.tenant_id) & (IdempotencyKey.result_id == User.id)
-    )
-    admin = db.session.execute(
-        made.where(
-            User.tenant_id == tenant_id, User.is_active, IdempotencyKey.key == fingerprint(nonce), IdempotencyKey.action == "register"
-        )
-    ).first()
+    admin = db.session.execute(MADE_BY, {"tenant": tenant_id, "key": fingerprint(nonce)}).first() if nonce else None
     release()
     if admin is None or not passwords.verified(command.admin_password.get_secret_value(), admin.hashed_password)[0]:
         raise Invalid(subdomain=taken(command.subdomain))
-    tenancy.bind(tenant_id, user=admin.id, role=admin.role)
-    return Registered(tenant_id, auth.open_session(tenant_id, admin.id, admin.role, admin.auth_epoch, origin))
+    return Registered(tenant_id, auth.enter(admin, origin))

@@ -56,6 +56,8 @@ FUNCTIONS = {
     "app_tenant() of portal_owner, for portal_app portal_owner portal_platform portal_worker",
     "app_user() of portal_owner, for portal_app portal_owner portal_platform portal_worker",
     "fill_tenant_of_conversation() of portal_owner, for portal_owner",
+    "next_audit_seq(uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
+    "stored_role(uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
     "may_use_agent(uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "organization_directory(text) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
@@ -123,7 +125,7 @@ RULES = {
         """SELECT DISTINCT proname FROM pg_policy CROSS JOIN regexp_matches(concat(polqual, polwithcheck), ':funcid (\\d+)', 'g') AS found
            JOIN pg_proc ON pg_proc.oid = found[1]::oid""",
         "ALTER POLICY users_read ON users USING (tenant_id::text = current_setting('app.tenant_id'))",
-        {"app_tenant", "app_user", "app_role", "sees_agent", "may_use_agent", "now"},
+        {"app_tenant", "app_user", "app_role", "sees_agent", "may_use_agent", "stored_role", "next_audit_seq", "octet_length", "now"},
     ),
     "nothing is granted to everybody": Rule(
         f"""WITH {GRANTED}
