@@ -41,9 +41,7 @@ def provision(superuser_url: str, passwords: dict[str, str], database: str) -> N
     Raises `psycopg2.Error`.
     """
     with _connected(superuser_url) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_lock(%s)", [ONE_AT_A_TIME]
-        )  # two at once change the same rows of the catalog; ends with the connection
+        cursor.execute("SELECT pg_advisory_lock(%s)", [ONE_AT_A_TIME])  # two at once would change the same rows of the catalog
         for role in ROLES:
             _provide_role(cursor, role, passwords.get(role))
         cursor.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(WORKER)))
