@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     run_as: str = Field("", description="unprivileged account that serves when started as root")
     web_workers: int = Field(2, ge=1, le=64)
     web_threads: int = Field(4, ge=1, le=64)
+    request_seconds: float = Field(10, ge=1, le=300, description="how long a client may take to send a request")
     mail_url: str = Field("", description="where mail will be sent; until the portal sends, mails wait in the outbox")
 
     registration: Literal["open", "closed"] = "open"

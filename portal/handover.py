@@ -101,7 +101,9 @@ def _blocker(folder: Path, account: Account) -> Path | None:
 
 
 def _parts(folder: Path, account: Account) -> Iterable[Path]:
-    """The folder, or what is in it where its own permissions are what keeps the account out."""
+    """The folder, or what is in it where its own permissions are what keeps the account out; of the project just the code."""
+    if folder == ROOT:  # not .env, .git and whatever else lies there
+        return [ROOT / name for name in ("portal", "templates", "static", "migrations", "wsgi.py")]
     found = folder.stat()
     granted = found.st_mode >> (6 if found.st_uid == account.uid else 3 if found.st_gid == account.gid else 0)
     return [folder] if granted & 0o5 == 0o5 else folder.iterdir()

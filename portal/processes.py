@@ -127,6 +127,7 @@ def environment(settings: Settings, instance: Path, *, embedded: bool) -> dict[s
         "PUBLIC_URL": settings.public_url,
         "PORT": str(settings.port),
         "INSTANCE_PATH": str(instance),
+        "REQUEST_SECONDS": str(settings.request_seconds),
     }
 
 
@@ -138,7 +139,7 @@ def gunicorn_options(settings: Settings, descriptor: int, instance: Path) -> lis
     memory = Path("/dev/shm")  # noqa: S108  (a heartbeat on a disk can block; the file is unlinked at once)
     options = {
         "bind": f"fd://{descriptor}",
-        "worker-class": "gthread",
+        "worker-class": "portal.slow_clients.Worker",
         "workers": settings.web_workers,
         "threads": settings.web_threads,
         "timeout": 60,

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},
 }
 # The processes around the application, and the rooms below it, which look at each other only.
-MACHINERY = {"__init__", "serve", "processes", "handover", "system"}
+MACHINERY = {"__init__", "serve", "processes", "handover", "slow_clients", "system"}
 MACHINE_ROOMS = {"database", "worker"}
 PRIVATE = {"pages", "api", "forms"}
 ALL = [path for path in PORTAL.rglob("*.py") if path.parent.name not in MACHINE_ROOMS and path.stem not in MACHINERY]

@@ -311,6 +311,22 @@ def _the_worker_cleans_up(urls: dict[str, str]) -> None:
     assert one(urls["owner"], "SELECT string_agg(key, ' ') FROM rate_limits WHERE key IN ('old', 'new')") == "new"
 
 
+def test_clients_that_send_slowly_do_not_hold_the_portal(place: Path, port: int) -> None:
+    with serving(port, place / "instance", REQUEST_SECONDS="1") as portal:
+        assert portal.line().startswith("Thanotopolis Portal is ready")
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(24)]
+        for client in slow:
+            client.sendall(
+                b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
+                if client in slow[:12]
+                else b"GET / HTTP/1.1\r\nX-"
+            )
+        assert portal.get("/healthz") == 200
+        for client in slow:
+            client.close()
+        assert portal.stop() == 0
+
+
 # The parts
 
 
