@@ -39,12 +39,7 @@
   };
   localTimes(document);
 
-  // Dialogs, menus, notices.
-  on("click", "[data-opens]", (opener, event) => {
-    event.preventDefault();
-    byId(opener.dataset.opens).showModal();
-  });
-  on("click", "[data-closes]", (button) => button.closest("dialog").close());
+  // Menus, notices.
   on("click", "[data-dismisses]", (button) => button.closest(button.dataset.dismisses).remove());
   document.addEventListener("click", ({ target }) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;

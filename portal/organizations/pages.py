@@ -51,7 +51,7 @@ def register_address() -> Response:
 @public
 @limiter.limit("120 per minute")
 def check_subdomain() -> Response:
-    """Whether a subdomain is free, taken, reserved or malformed; without one, a suggestion made from the name."""
+    """Whether a subdomain is free, taken or refused; without one, a suggestion made from the name."""
     services.refuse_when_closed()
     if "subdomain" in request.args:
         typed = request.args["subdomain"][:200]
