@@ -79,8 +79,8 @@ def _extend(app: Flask) -> None:
     compress.init_app(app)
     db.init_app(app)
     with app.app_context():
-        for engine in db.engines.values():
-            health.guard_connections(engine)
+        for name, engine in db.engines.items():
+            health.guard_connections(engine, "portal_platform" if name == "platform" else "portal_app")
     migrate.init_app(app, directory=str(ROOT / "migrations"))
     login.session_protection = None
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up

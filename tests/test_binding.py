@@ -201,6 +201,25 @@ def test_a_block_bound_to_another_tenant_puts_back_what_was_bound(narrow: Flask,
     db.session.rollback()
 
 
+def test_within_a_transaction_nobody_else_can_be_bound(narrow: Flask, cast: SimpleNamespace) -> None:
+    tenancy.bind(cast.acme.id)
+    db.session.execute(WHOSE)
+    with pytest.raises(RuntimeError, match="end it first"):
+        tenancy.bind(cast.globex.id)
+    db.session.rollback()
+    with tenancy.bound(cast.globex.id):
+        db.session.execute(WHOSE)
+    assert bound_now()[0] == str(cast.acme.id), "what the block left open is over"
+
+
+def test_what_was_loaded_for_one_tenant_is_not_found_again_for_another(narrow: Flask, cast: SimpleNamespace) -> None:
+    tenancy.bind(cast.acme.id)
+    person = db.session.get(User, cast.acme.admin.id)
+    db.session.commit()
+    tenancy.bind(cast.globex.id)
+    assert db.session.get(User, person.id) is None
+
+
 def look_around_and_fail(cast: SimpleNamespace) -> None:
     with transaction():
         assert db.session.scalars(WHOSE).all() == [cast.globex.id]
@@ -307,6 +326,8 @@ MIGHTY = {
     "SUPERUSER": "is a superuser",
     "BYPASSRLS IN ROLE portal_app": "has BYPASSRLS",
     "IN ROLE portal_owner": "may act as portal_owner",
+    "IN ROLE portal_app, portal_platform": "may act as portal_",
+    "IN ROLE portal_app, pg_execute_server_program": "may act as pg_execute_server_program",
 }
 
 
@@ -321,6 +342,24 @@ def test_the_portal_takes_no_connection_as_a_role_that_is_not_bound(cluster: Any
                     engine.connect()
         with closing(psycopg2.connect(plain(url))) as connection:
             assert MIGHTY[rights] in health.faults(connection)[0]
+
+
+def test_the_portal_takes_no_connection_as_another_of_its_roles(cluster: Any, database: str, tmp_path: Any) -> None:
+    urls = cluster.urls(database)
+    app = create_app(settings_for(cluster, database, tmp_path, database_url=urls["platform"], platform_database_url=urls["app"]))
+    with app.app_context():
+        for engine in db.engines.values():
+            with pytest.raises(StartRefused, match="stands where portal_"):
+                engine.connect()
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_that_shows_what_its_owner_sees_is_named(cluster: Any, database: str, kind: str) -> None:
+    with closing(psycopg2.connect(plain(cluster.superuser_url(database)))) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE {kind} everybody AS SELECT * FROM users; GRANT SELECT ON everybody TO portal_app")
+        cursor.execute("SET LOCAL ROLE portal_app")
+        (fault,) = health.faults(connection)
+        assert fault.startswith("The table everybody ")
 
 
 @pytest.mark.parametrize("change", ["NO FORCE", "DISABLE"])

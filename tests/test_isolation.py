@@ -174,6 +174,9 @@ SET = "UPDATE users SET {} WHERE id = %({})s"
 FREE = "UPDATE agents SET name = 'changed' WHERE id = %(free)s"
 NEW_FREE = "INSERT INTO agents (id, agent_type, name, is_free_agent) VALUES (gen_random_uuid(), 'NEW', 'New', true)"
 SUSPEND = "UPDATE tenants SET is_active = false WHERE id = %(acme)s"
+OPEN = """INSERT INTO sessions (tenant_id, id, user_id, secret_hash, auth_epoch, expires_at)
+    SELECT %({0})s, gen_random_uuid(), %({1})s, '', 0, now()"""
+TAKE_OVER = "UPDATE sessions SET secret_hash = '' WHERE user_id = %({})s"
 RANK = {
     "an org_admin makes a user an org_admin": ("app", "acme.admin", SET.format("role = 'org_admin'", "acme_user"), 1),
     "an org_admin makes nobody an admin": ("app", "acme.admin", SET.format("role = 'admin'", "acme_user"), DENIED),
@@ -210,6 +213,11 @@ RANK = {
     "a super_admin adds an admin": ("platform", "platform.super", MAKE.format("admin"), 1),
     "a super_admin changes a free agent": ("platform", "platform.super", FREE, 1),
     "a super_admin adds a free agent": ("platform", "platform.super", NEW_FREE, 1),
+    "an admin suspends not the platform": ("platform", "platform.admin", "UPDATE tenants SET is_active = false", "23514"),
+    "a user opens no session for an org_admin": ("app", "acme.user", OPEN.format("acme", "acme_admin"), DENIED),
+    "a user takes over no session": ("app", "acme.user2", TAKE_OVER.format("acme_user"), 0),
+    "an admin opens no session for a super_admin": ("platform", "platform.admin", OPEN.format("platform", "platform_super"), DENIED),
+    "an admin takes over no session": ("platform", "platform.admin2", TAKE_OVER.format("platform_admin"), 0),
     "an org_admin changes no admin over the console": ("platform", "acme.admin", SET.format("is_active = false", "platform_admin"), 0),
     "an org_admin adds no admin over the console": ("platform", "acme.admin", MAKE.format("admin"), DENIED),
 }
@@ -221,7 +229,8 @@ def test_the_database_keeps_rank_so_that(roles: Any, furnished: Any, case: str) 
     tenant, name = who.split(".")
     person = getattr(furnished, tenant).people[name]
     ids = {f"{one.subdomain}_{name}": str(person.id) for one in vars(furnished).values() for name, person in one.people.items()}
-    outcome = getattr(roles, role).do_as(person, statement, {**ids, "acme": str(furnished.acme.id), "free": FREE_AGENT},
+    tenants = {name: str(one.id) for name, one in vars(furnished).items()}
+    outcome = getattr(roles, role).do_as(person, statement, {**ids, **tenants, "free": FREE_AGENT},
                                          tenant="" if role == "platform" else None)  # fmt: skip
     assert outcome.answer == expected, outcome.words
 
@@ -231,6 +240,13 @@ def test_nobody_in_particular_changes_no_platform_account(roles: Any, furnished:
     for binding in ({"role": ""}, {"role": "admin"}, {"role": "super_admin "}, {"role": "SUPER_ADMIN"}, {}):
         for role, tenant in ((roles.app, platform.id), (roles.platform, ""), (roles.platform, platform.id)):
             assert role.do(change, [str(platform.id)], tenant=tenant, **binding).answer == 0
+
+
+def test_nobody_registers_the_platform(roles: Any, furnished: Any, owner: Any) -> None:
+    owner.execute("UPDATE tenants SET subdomain = 'elsewhere' WHERE subdomain = 'platform'")
+    platform = {"id": NOBODYS, "name": "Platform", "subdomain": "platform"}
+    assert roles.app.do(*inserting("tenants", platform), tenant=NOBODYS).refused == DENIED
+    assert roles.platform.do(*inserting("tenants", platform), tenant="").answer == 1
 
 
 # Agents and keys
@@ -266,8 +282,8 @@ def test_only_agents_that_one_sees_join_a_conversation(roles: Any, furnished: An
     acme = furnished.acme
     part = {**rows_of(acme)["conversation_agents"], "id": id_of(acme, "fresh"), "agent_type": "another"}
     stolen = {**part, "agent_id": id_of(furnished.globex, "agent")}
-    for role in (roles.app, roles.platform):
-        assert role.do(*inserting("conversation_agents", stolen), tenant=acme.id).refused == DENIED
+    for role, tenant in ((roles.app, acme.id), (roles.platform, acme.id), (roles.platform, "")):
+        assert role.do(*inserting("conversation_agents", stolen), tenant=tenant).refused == DENIED
     assert roles.app.do(*inserting("conversation_agents", {**part, "agent_id": FREE_AGENT}), tenant=acme.id).answer == 1
 
 

@@ -67,7 +67,8 @@ def rename_subdomains() -> None:
     op.execute("""
         ALTER TABLE tenants
             ADD CONSTRAINT tenants_subdomain_key UNIQUE (subdomain),
-            ADD CONSTRAINT tenants_subdomain_form CHECK (subdomain ~ '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$')""")
+            ADD CONSTRAINT tenants_subdomain_form CHECK (subdomain ~ '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$'),
+            ADD CONSTRAINT tenants_platform_stays CHECK (subdomain <> 'platform' OR is_active)""")
 
 
 def renamed(rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], str, str]]:
@@ -119,6 +120,7 @@ def numbered(name: str) -> Iterator[str]:
 def downgrade() -> None:
     op.execute("""
         ALTER TABLE tenants
+            DROP CONSTRAINT tenants_platform_stays,
             DROP CONSTRAINT tenants_subdomain_form,
             DROP CONSTRAINT tenants_subdomain_key,
             ALTER COLUMN is_active DROP NOT NULL,

@@ -35,6 +35,8 @@ def upgrade() -> None:
         ALTER TABLE conversation_agents
             ALTER COLUMN tenant_id SET NOT NULL,
             DROP CONSTRAINT conversation_agents_conversation_id_fkey,
+            DROP CONSTRAINT conversation_agents_conversation_id_agent_id_key,
+            ADD CONSTRAINT conversation_agents_tenant_id_conversation_id_agent_id_key UNIQUE (tenant_id, conversation_id, agent_id),
             ADD CONSTRAINT conversation_agents_tenant_id_conversation_id_fkey
                 FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations (tenant_id, id)""")
     fill_the_tenant_for_legacy_writers()
@@ -81,6 +83,7 @@ def downgrade() -> None:
         DROP FUNCTION fill_tenant_of_conversation();
         ALTER TABLE conversation_agents
             DROP COLUMN tenant_id,
+            ADD CONSTRAINT conversation_agents_conversation_id_agent_id_key UNIQUE (conversation_id, agent_id),
             ADD CONSTRAINT conversation_agents_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES conversations (id);
         ALTER TABLE conversation_users
             DROP COLUMN tenant_id,

@@ -29,8 +29,8 @@ FUNCTIONS = """
     CREATE FUNCTION sees_agent(agent_id uuid, is_free_agent boolean, owner_tenant_id uuid) RETURNS boolean
         LANGUAGE sql STABLE PARALLEL SAFE
         AS $$ SELECT public.app_tenant() IS NOT NULL AND ($2 OR $3 = public.app_tenant()) $$;
-    CREATE FUNCTION may_use_agent(agent_id uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
-        AS $$ SELECT EXISTS (SELECT FROM public.agents WHERE agents.id = $1) $$;
+    CREATE FUNCTION may_use_agent(agent_id uuid, tenant_id uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+        AS $$ SELECT EXISTS (SELECT FROM public.agents WHERE agents.id = $1 AND (agents.is_free_agent OR agents.owner_tenant_id = $2)) $$;
     CREATE FUNCTION stored_role(user_id uuid) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
         AS $$ SELECT users.role::text FROM public.users WHERE users.id = $1 $$;
     CREATE FUNCTION next_audit_seq(tenant_id uuid) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
@@ -42,7 +42,7 @@ SIGNATURES = (
     "organization_directory(text)",
     "next_audit_seq(uuid)",
     "stored_role(uuid)",
-    "may_use_agent(uuid)",
+    "may_use_agent(uuid, uuid)",
     "sees_agent(uuid, boolean, uuid)",
     "app_role()",
     "app_user()",
@@ -91,9 +91,13 @@ def of_both(condition: str) -> dict[str, dict[str, Rule]]:
         "conversation_users": own(READ, ADD, CHANGE, changes="is_active", condition=condition),
         "conversation_agents": {
             **own(READ, CHANGE, changes="is_active, configuration", condition=condition),
-            ADD: (True, None, f"{condition} AND (agent_id IS NULL OR may_use_agent(agent_id))"),
+            ADD: (True, None, f"{condition} AND (agent_id IS NULL OR may_use_agent(agent_id, tenant_id))"),
         },
-        "sessions": own(READ, ADD, CHANGE, REMOVE, changes="seen_at, expires_at, secret_hash", condition=condition),
+        # Whoever may end a session may not open one for somebody else, nor take one over.
+        "sessions": {
+            **own(READ, REMOVE, condition=condition),
+            **own(ADD, CHANGE, changes="seen_at, expires_at, secret_hash", condition=f"{condition} AND user_id = app_user()"),
+        },
         "audit_entries": {**own(READ, condition=condition), ADD: (True, None, f"{condition} AND {FOLLOWS}")},
         "outbox": own(READ, ADD, condition=condition),
         "idempotency_keys": own(READ, ADD, condition=condition),
@@ -104,7 +108,7 @@ RULES: dict[str, dict[str, dict[str, Rule]]] = {
     APP: {
         "tenants": {
             READ: (TENANT, "id = app_tenant()", None),
-            ADD: (TENANT, None, "id = app_tenant()"),
+            ADD: (TENANT, None, "id = app_tenant() AND subdomain <> 'platform'"),
             CHANGE: (TENANT_DATA, "id = app_tenant()", "id = app_tenant()"),
         },
         "users": {
@@ -166,7 +170,8 @@ def upgrade() -> None:
     for signature in SIGNATURES:
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {APP}, {PLATFORM}, {WORKER}")
-    op.execute(f"REVOKE EXECUTE ON FUNCTION organization_directory(text), may_use_agent(uuid) FROM {WORKER}")
+    unasked = "organization_directory(text), may_use_agent(uuid, uuid), next_audit_seq(uuid), stored_role(uuid)"
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {unasked} FROM {WORKER}")
     for table in PROTECTED:
         op.execute(f"""
             ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;

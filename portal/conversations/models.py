@@ -65,7 +65,7 @@ class ConversationAgent(db.Model):  # type: ignore[name-defined]
     __tablename__ = "conversation_agents"
     __table_args__ = (
         UniqueConstraint("conversation_id", "agent_type", name="_conversation_agent_uc"),
-        UniqueConstraint("conversation_id", "agent_id", name="conversation_agents_conversation_id_agent_id_key"),
+        UniqueConstraint("tenant_id", "conversation_id", "agent_id", name="conversation_agents_tenant_id_conversation_id_agent_id_key"),
         ForeignKeyConstraint(
             ["tenant_id", "conversation_id"],
             [Conversation.tenant_id, Conversation.id],

@@ -21,16 +21,25 @@ VERSIONS = ROOT / "migrations" / "versions"
 VERSION_TABLE = "portal_alembic_version"
 WITHOUT_RLS = ["rate_limits", VERSION_TABLE]  # no tenant's data
 
+# Whoever may become one of these sees more than the own policies let pass, without SET ROLE already.
+MIGHTIER = [
+    *("portal_owner", "portal_app", "portal_platform", "portal_worker", "pg_read_all_data", "pg_write_all_data"),
+    *("pg_read_server_files", "pg_write_server_files", "pg_execute_server_program"),
+]
 ROLE = """
 SELECT current_user, rolsuper, rolbypassrls,
-       EXISTS (SELECT FROM pg_roles AS owner WHERE owner.rolname = 'portal_owner' AND pg_has_role(current_user, owner.oid, 'MEMBER')),
+       ARRAY (SELECT other.rolname::text FROM pg_roles AS other
+              WHERE other.rolname <> current_user AND pg_has_role(current_user, other.oid, 'MEMBER')
+              AND (other.rolsuper OR other.rolbypassrls OR other.rolname = ANY (%s)) ORDER BY other.rolname),
        ARRAY (SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
               AND pg_has_role(current_user, relowner, 'MEMBER') ORDER BY relname)
 FROM pg_roles WHERE rolname = current_user
 """
 OPEN_TABLES = """
 SELECT relname, relrowsecurity FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE relkind IN ('r', 'p') AND NOT (relrowsecurity AND relforcerowsecurity)
+WHERE CASE WHEN relkind IN ('r', 'p') THEN NOT (relrowsecurity AND relforcerowsecurity)
+           WHEN relkind = 'v' THEN NOT coalesce('security_invoker=true' = ANY (reloptions), false)
+           ELSE relkind IN ('m', 'f') END
   AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%%' AND relname <> ALL (%s)
   AND (has_any_column_privilege(pg_class.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
        OR has_table_privilege(pg_class.oid, 'DELETE, TRUNCATE, TRIGGER'))
@@ -67,14 +76,14 @@ def examine_address(url: str) -> list[str]:
         return faults(connection) + ([pending] if pending else [])
 
 
-def guard_connections(engine: "Engine") -> None:
-    """Refuse every new connection of the engine whose role row level security would not bind, with `StartRefused`."""
+def guard_connections(engine: "Engine", role: str | None = None) -> None:
+    """Refuse, with `StartRefused`, every new connection of the engine whose role row level security would not bind, or is not `role`."""
     from sqlalchemy import event
 
     @event.listens_for(engine, "connect")
     def refuse_unbound(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            found = _faults_of_role(cursor)
+            found = _faults_of_role(cursor) or _fault_of_place(cursor, role)
         connection.rollback()
         if found:
             raise StartRefused(found[0])
@@ -157,18 +166,26 @@ def _assigned(module: ast.Module) -> dict[str, Any]:
 
 
 def _faults_of_role(cursor: Any) -> list[str]:
-    cursor.execute(ROLE)
-    role, superuser, bypasses, member, owned = cursor.fetchone()
+    cursor.execute(ROLE, [MIGHTIER])
+    role, superuser, bypasses, others, owned = cursor.fetchone()
     serve = "serve as the roles that `flask provision` makes"
     if superuser:
         return [f"The database role {role} is a superuser, which row level security does not bind; {serve}."]
     if bypasses:
         return [f"The database role {role} has BYPASSRLS, so that it would see every organization; {serve}."]
-    if member:
-        return [f"The database role {role} may act as portal_owner, which sees every organization; {serve}."]
+    if others:
+        return [f"The database role {role} may act as {others[0]}, which sees more than it should; {serve}."]
     if owned:
         return [f"The database role {role} owns the table {owned[0]} and could lift its row level security; {serve}."]
     return []
+
+
+def _fault_of_place(cursor: Any, wanted: str | None) -> list[str]:
+    cursor.execute("SELECT current_user")
+    (role,) = cursor.fetchone()
+    if wanted in (None, role):
+        return []
+    return [f"The database role {role} stands where {wanted} should; DATABASE_URL and PLATFORM_DATABASE_URL may have changed places."]
 
 
 def _fault_of_table(table: str, enabled: bool) -> str:

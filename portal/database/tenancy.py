@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from flask import g
+from flask import current_app, g
 from flask_sqlalchemy.session import Session
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import SessionTransaction
@@ -53,7 +53,11 @@ def bind_transaction(session: PortalSession, transaction: SessionTransaction, co
 
 
 def bind(tenant: UUID | None, *, user: UUID | None = None, role: str = "", pool: Pool = "app", rides: bool = False) -> None:
-    """Say whom the following transactions act for; call it between transactions."""
+    """Say whom the following transactions act for. Raises RuntimeError within one: it would stay bound to whom it began for."""
+    session = current_app.extensions["sqlalchemy"].session
+    if session().in_transaction():
+        raise RuntimeError("bind() within a transaction: end it first")
+    session.expunge_all()  # what was loaded for another tenant must not be found again by its id alone
     g.bound = Bound(tenant, user, role, pool, rides)
 
 
@@ -65,12 +69,15 @@ def bind_actor(session: Any, user: UUID, role: str, also: str = "", **parameters
 
 @contextmanager
 def bound(tenant: UUID | None, *, user: UUID | None = None, role: str = "", pool: Pool = "app") -> Iterator[None]:
-    """Bind for the length of a block and put back what was bound before; the block ends its own transactions."""
+    """Bind for the length of a block and put back what was bound before; what the block has not committed is rolled back."""
     before = g.get("bound")
     bind(tenant, user=user, role=role, pool=pool)
     try:
         yield
     finally:
+        session = current_app.extensions["sqlalchemy"].session
+        session.rollback()
+        session.expunge_all()
         g.pop("bound", None)
         if before is not None:
             g.bound = before

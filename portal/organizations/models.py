@@ -24,6 +24,7 @@ class Tenant(db.Model):  # type: ignore[name-defined]
         Column("access_code", String),
         UniqueConstraint("subdomain", name="tenants_subdomain_key"),
         CheckConstraint("subdomain ~ '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$'", name="tenants_subdomain_form"),
+        CheckConstraint("subdomain <> 'platform' OR is_active", name="tenants_platform_stays"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -56,9 +56,9 @@ FUNCTIONS = {
     "app_tenant() of portal_owner, for portal_app portal_owner portal_platform portal_worker",
     "app_user() of portal_owner, for portal_app portal_owner portal_platform portal_worker",
     "fill_tenant_of_conversation() of portal_owner, for portal_owner",
-    "next_audit_seq(uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
-    "stored_role(uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
-    "may_use_agent(uuid) of portal_owner, for portal_app portal_owner portal_platform",
+    "next_audit_seq(uuid) of portal_owner, for portal_app portal_owner portal_platform",
+    "stored_role(uuid) of portal_owner, for portal_app portal_owner portal_platform",
+    "may_use_agent(uuid,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "organization_directory(text) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
     "sees_agent(uuid,boolean,uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
@@ -189,7 +189,6 @@ RULES = {
             "_conversation_user_uc",
             "conversation_agents_pkey",
             "_conversation_agent_uc",
-            "conversation_agents_conversation_id_agent_id_key",
         },
     ),
     "the roles can log in and nothing else": Rule(
