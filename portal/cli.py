@@ -17,7 +17,7 @@ from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, doctor, create_super_admin):
+    for command in (provision, doctor, create_super_admin, verify_audit, audit_head):
         app.cli.add_command(command)
 
 
@@ -94,3 +94,35 @@ def create_super_admin(**typed: str) -> None:
     with database_running(settings()), transaction():
         services.create_super_admin(command)
     click.echo(f"{command.username} is a super_admin. Sign in at {sign_in_url(services.PLATFORM)}")
+
+
+@click.command("verify-audit")
+@with_appcontext
+@in_words
+def verify_audit() -> None:
+    """Recompute the chain of every organization's audit log; names the first broken entry, exit 1 when there is one."""
+    from portal.audit import services
+    from portal.database import tenancy
+    from portal.database.cluster import database_running
+
+    with database_running(settings()), tenancy.bound(None, pool="platform"):
+        chains = list(services.verify())
+    for chain in chains:
+        found = f"entry {chain.broken} is broken" if chain.broken else f"{chain.whole} entries, whole"
+        click.echo(f"{chain.subdomain}: {found}")
+    if any(chain.broken for chain in chains):
+        raise SystemExit(1)
+
+
+@click.command("audit-head")
+@with_appcontext
+@in_words
+def audit_head() -> None:
+    """Print number and hash of the newest entry of every organization's audit log, for keeping elsewhere."""
+    from portal.audit import services
+    from portal.database import tenancy
+    from portal.database.cluster import database_running
+
+    with database_running(settings()), tenancy.bound(None, pool="platform"):
+        for subdomain, seq, hash_ in services.heads():
+            click.echo(f"{subdomain} {seq} {hash_}")

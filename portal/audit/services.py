@@ -1,16 +1,21 @@
-"""Writing the audit log."""
+"""Writing the audit log, and proving that nobody changed it since."""
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, select, text
 
 from portal.actor import Actor
 from portal.audit.models import AuditEntry
 from portal.extensions import db
+from portal.organizations.models import Tenant
+
+BATCH = 1000  # entries
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
 NEWEST = text("""
@@ -45,7 +50,7 @@ def record(
         "action": action,
         "object_type": object_type,
         "object_id": object_id,
-        "changes": changes or {},
+        "changes": _plain(changes or {}),
         "network": by.origin.network if by else network,
         "previous_hash": bytes(newest.hash) if newest else None,
     }
@@ -58,9 +63,65 @@ def hash_of(entry: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()).digest()
 
 
+@dataclass(frozen=True)
+class Chain:
+    """What a look at one organization's chain has shown: how many entries are whole, and the first that is not."""
+
+    subdomain: str
+    whole: int
+    broken: int | None
+
+
+def verify() -> Iterator[Chain]:
+    """Recompute every organization's chain, in batches; for a transaction that is bound to none (the platform's)."""
+    for tenant_id, subdomain in db.session.execute(select(Tenant.id, Tenant.subdomain).order_by(Tenant.subdomain)).all():
+        whole, previous, broken = 0, None, None
+        for entry in _entries(tenant_id):
+            if entry["seq"] != whole + 1 or _bytes(entry["previous_hash"]) != previous or hash_of(entry) != _bytes(entry["hash"]):
+                broken = int(entry["seq"])
+                break
+            whole, previous = whole + 1, _bytes(entry["hash"])
+        yield Chain(subdomain, whole, broken)
+
+
+def heads() -> list[tuple[str, int, str]]:
+    """Subdomain, number and hash (hexadecimal) of every organization's newest entry, to be kept elsewhere: entries cut off
+    at the end leave a chain that is whole, and only a kept head shows it."""
+    newest = select(AuditEntry.tenant_id, func.max(AuditEntry.seq).label("seq")).group_by(AuditEntry.tenant_id).subquery()
+    rows = (
+        select(Tenant.subdomain, AuditEntry.seq, AuditEntry.hash)
+        .join(newest, newest.c.tenant_id == Tenant.id)
+        .join(AuditEntry, (AuditEntry.tenant_id == newest.c.tenant_id) & (AuditEntry.seq == newest.c.seq))
+        .order_by(Tenant.subdomain)
+    )
+    return [(subdomain, seq, bytes(hash_).hex()) for subdomain, seq, hash_ in db.session.execute(rows)]
+
+
+def _entries(tenant_id: UUID) -> Iterator[dict[str, Any]]:
+    after = 0
+    columns = AuditEntry.__table__.columns
+    while (
+        batch := db.session.execute(
+            select(*columns).where(AuditEntry.tenant_id == tenant_id, AuditEntry.seq > after).order_by(AuditEntry.seq).limit(BATCH)
+        )
+        .mappings()
+        .all()
+    ):
+        yield from map(dict, batch)
+        after = batch[-1]["seq"]
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
     return str(value) if isinstance(value, UUID) else value

@@ -38,6 +38,7 @@ def figures(overview: services.Overview) -> dict[str, Any]:
         "users_by_role": overview.roles,
         "sign_ins": overview.sign_ins,
         "sign_ins_source": "from the audit log, days in UTC",
+        "sign_ins_since": overview.audited_since,
         "changes": [{"at": entry.at, "actor_name": entry.actor_name, "sentence": sentence(entry)} for entry in overview.changes],
     }
 

@@ -45,6 +45,7 @@ class Overview:
     as_of: datetime
     roles: list[RoleCount]
     sign_ins: list[tuple[date, int | None]]
+    audited_since: datetime | None
     open_sessions: int
     changes: list[Any]
     has_signed_in: bool
@@ -76,6 +77,7 @@ def of_organization(tenant_id: UUID, *, by: Actor) -> Overview:
         as_of=now,
         roles=_role_counts(db.session.execute(ROLES, tenant).all()),
         sign_ins=_per_day(tenant_id, facts.audited_since, now.date()),
+        audited_since=facts.audited_since,
         open_sessions=db.session.execute(OPEN_SESSIONS, {**tenant, **auth.open_parameters()}).scalar_one(),
         changes=list(db.session.execute(CHANGES, tenant).all()),
         has_signed_in=facts.has_signed_in,
