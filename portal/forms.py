@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from pydantic import BaseModel, ValidationError
 from wtforms import Field, Form, FormField, HiddenField
 
-from portal.errors import Invalid
+from portal.errors import Conflict, Invalid
 
 
 class ModelForm(FlaskForm):
@@ -23,6 +23,7 @@ class ModelForm(FlaskForm):
     command_type: type[BaseModel]
     command: Any
     result: Any
+    conflict: Conflict | None = None
 
     def context(self) -> dict[str, Any]:
         """What the command's rules need to know besides what was typed."""
@@ -43,11 +44,17 @@ class ModelForm(FlaskForm):
         return valid
 
     def carry_out(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-        """True when the form was sent, the command is in order and `act(command, …)` did it; the answer is then in `result`."""
+        """True when the form was sent, the command is in order and `act(command, …)` did it; the answer is then in `result`.
+
+        False with `conflict` when somebody else was faster.
+        """
         if not self.validate_on_submit():
             return False
         try:
             self.result = act(self.command, *args, **kwargs)
+        except Conflict as conflict:
+            self.conflict = conflict  # the page shows both sides, with what was typed
+            return False
         except Invalid as refusal:
             for name, message in refusal.fields.items():
                 self.blame(name.split("."), message)

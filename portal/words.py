@@ -1,5 +1,6 @@
 """What every template may use: the reader's theme, the doors that exist, and figures and times in words."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -8,14 +9,18 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from portal import policy
+from portal.audit.sentences import sentence
 from portal.extensions import settings
 
 THEMES = ("light", "dark", "system")
-NAVIGATION = (("Overview", "overview.index"),)
+NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
+    ("Overview", "overview.index", None),
+    ("Settings", "organizations.settings", policy.administers_organization),
+)
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(role_name=role_name, when=when, number=number)
+    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence)
     app.context_processor(everywhere)
 
 
@@ -24,7 +29,7 @@ def everywhere() -> dict[str, Any]:
         "current_user": current_user,
         "policy": policy,
         "theme": current_theme(),
-        "navigation": navigation(),
+        "navigation": navigation,
         "registration_open": settings().registration == "open",
         "insecure": settings().insecure,
     }
@@ -37,7 +42,12 @@ def current_theme() -> str:
 
 
 def navigation() -> list[dict[str, Any]]:
-    return [{"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint} for label, endpoint in NAVIGATION]
+    """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
+    return [
+        {"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint}
+        for label, endpoint, question in NAVIGATION
+        if question is None or question(current_user)
+    ]
 
 
 def role_name(role: str) -> str:

@@ -15,6 +15,7 @@ PORTAL, TEMPLATES, STATIC = ROOT / "portal", ROOT / "templates", ROOT / "static"
 
 BASE = {"errors", "config", "actor"}
 DOORS = {
+    "models",
     "access",
     "policy",
     "responses",
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "access": {"extensions", "policy", "services", *BASE},
     "responses": {"extensions", "errors"},
     "headers": {"extensions", "errors"},
-    "words": {"extensions", "policy"},
+    "words": {"extensions", "policy", "sentences"},
     "assets": set(),
     "extensions": {"config", "tenancy", "values"},
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},

@@ -4,6 +4,7 @@ from typing import Any
 
 SENTENCES = {
     "organization_registered": "registered the organization",
+    "organization_changed": "changed the organization's settings",
     "signed_in": "signed in",
     "signed_out": "signed out",
     "refused": "was refused at a door",

@@ -63,6 +63,13 @@ def hash_of(entry: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()).digest()
 
 
+def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
+    """The newest entries about one kind of object that changed fields: at, actor_name, action, changes. One statement."""
+    columns = (AuditEntry.at, AuditEntry.actor_name, AuditEntry.action, AuditEntry.changes)
+    about = (AuditEntry.tenant_id == tenant_id, AuditEntry.object_type == object_type, AuditEntry.changes != {})
+    return list(db.session.execute(select(*columns).where(*about).order_by(AuditEntry.seq.desc()).limit(limit)).all())
+
+
 @dataclass(frozen=True)
 class Chain:
     """What a look at one organization's chain has shown: how many entries are whole, and the first that is not."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr, ValidationInfo, field_validator
 
 from portal.values import Address, EmailAddress, LongText, Name, PersonName, Subdomain, Username, parse_phone, strong_password
 
@@ -36,11 +36,33 @@ class RegisterOrganization(BaseModel):
         return strong_password(password, info, hints=HINTS)
 
 
+def cleared(typed: Any) -> Any:
+    """None for what was left empty: a field may be cleared."""
+    parts = typed.values() if isinstance(typed, dict) else [typed]
+    return None if all(isinstance(part, str) and not part.strip() for part in parts) else typed
+
+
+MayBeCleared = BeforeValidator(cleared)
+
+
+class EditOrganization(BaseModel):
+    """What an organization says about itself; `version` is the one that the person saw."""
+
+    name: Name
+    full_name: Annotated[Name | None, MayBeCleared]
+    description: LongText
+    address: Annotated[Address | None, MayBeCleared]
+    phone: Annotated[Phone | None, MayBeCleared]
+    organization_email: Annotated[EmailAddress | None, MayBeCleared]
+    version: int
+
+
 HINTS = ("name", "full_name", "subdomain", "admin_first_name", "admin_last_name", "admin_username", "admin_email")
 
 
-def context_of(data: dict[str, Any], password_minimum: int) -> dict[str, Any]:
+def context_of(data: dict[str, Any], password_minimum: int | None = None) -> dict[str, Any]:
     """What the rules of RegisterOrganization need besides the fields: the country that the phone number is read in."""
     address = data.get("address")
     country = address.get("country") if isinstance(address, dict) else None
-    return {"country": country if isinstance(country, str) else None, "password_minimum": password_minimum}
+    minimum = {"password_minimum": password_minimum} if password_minimum else {}
+    return {"country": country if isinstance(country, str) else None, **minimum}

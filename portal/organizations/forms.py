@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from wtforms import EmailField, Form, FormField, PasswordField, SelectField, StringField, TelField, TextAreaField
+from wtforms import EmailField, Form, FormField, HiddenField, PasswordField, SelectField, StringField, TelField, TextAreaField
 
 from portal.extensions import settings
-from portal.forms import CreatingForm
-from portal.organizations.commands import RegisterOrganization, context_of
+from portal.forms import CreatingForm, ModelForm
+from portal.organizations.commands import EditOrganization, RegisterOrganization, context_of
 from portal.values import AddressField, address_fields, countries
 
 
@@ -38,6 +38,21 @@ class AddressForm(Form):
         parts = self.parts
         used = {"country", *(part.key for part in parts)}
         return {key: field.data or "" for key, field in self._fields.items() if key in used or not parts}
+
+
+class SettingsForm(ModelForm):
+    command_type = EditOrganization
+
+    version = HiddenField()
+    name = StringField("Name of your organization")
+    full_name = StringField("Full legal name")
+    description = TextAreaField("Instructions for your agents")
+    address = FormField(AddressForm)
+    phone = TelField("Phone")
+    organization_email = EmailField("E-mail of the organization")
+
+    def context(self) -> dict[str, Any]:
+        return context_of(self.typed())
 
 
 class RegistrationForm(CreatingForm):

@@ -2,15 +2,19 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
-from portal.access import keep_signed_in, origin, public
+from portal import policy
+from portal.access import keep_signed_in, origin, public, requires
+from portal.actor import Actor
+from portal.audit import services as audit
 from portal.extensions import limiter, settings
 from portal.organizations import services
 from portal.organizations.commands import HINTS
-from portal.organizations.forms import RegistrationForm
+from portal.organizations.forms import RegistrationForm, SettingsForm
+from portal.organizations.models import Tenant
 from portal.responses import go_to, page
-from portal.values import likely_country, suggest_subdomain
+from portal.values import format_address, likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
 
 blueprint = Blueprint("organizations", __name__)
@@ -75,6 +79,55 @@ def password_strength() -> Response:
     return page("organizations/_strength.html", strength=strength)
 
 
+@blueprint.route("/settings", methods=["GET", "POST"], endpoint="settings")
+@requires(policy.administers_organization)
+def edit_settings(tenant: Tenant, actor: Actor) -> Response:
+    form = SettingsForm(data=services.said_of(tenant))
+    if not form.is_submitted() or "change_country" in request.form:
+        return _settings_page(form, tenant)
+    if form.carry_out(services.edit, by=actor):
+        return go_to("organizations.settings", notice="Saved.")
+    if form.conflict:
+        return _conflict_page(form, services.tenant(tenant.id))
+    return _settings_page(form, tenant, status=422)
+
+
+@blueprint.post("/settings/address")
+@requires(policy.administers_organization)
+def settings_address() -> Response:
+    """The address part of the settings, in the fields of the country that was chosen."""
+    form = SettingsForm()
+    parts = form.address.form.show_parts()
+    return page("organizations/_address.html", form=form, address_fields=parts, address_url=url_for(".settings_address"))
+
+
+def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200, **both: Any) -> Response:
+    return page(
+        "organizations/settings.html",
+        status=status,
+        form=form,
+        address_fields=form.address.form.show_parts(),
+        address_url=url_for(".settings_address"),
+        subdomain=tenant.subdomain,
+        changes=audit.latest(tenant.id, "organization"),
+        labels={field.short_name: field.label.text for field in form},
+        **both,
+    )
+
+
+def _conflict_page(form: SettingsForm, tenant: Tenant) -> Response:
+    """Both versions; saving from this page is then on top of the newer one, knowingly."""
+    form.version.data = form.version.raw_data = None
+    form.version.data = str(tenant.version)
+    sides = [(form[name].label.text, shown(theirs), shown(mine)) for name, theirs, mine in services.differences(tenant, form.command)]
+    return _settings_page(form, tenant, status=409, sides=sides)
+
+
+def shown(said: Any) -> str:
+    """A stored or typed answer in one text; addresses as they are written on paper."""
+    return "\n".join(format_address(said)) if isinstance(said, dict) else said or ""
+
+
 def _say_if_taken(form: RegistrationForm) -> None:
     """Other faults kept the constraint from being asked: all faults are to be named at once."""
     state, message = services.subdomain_state(form.subdomain.data or "")
@@ -87,6 +140,7 @@ def _shown(form: RegistrationForm) -> dict[str, Any]:
     form.subdomain.label.text = "Address of your portal" if public_host else "Short name"
     return {
         "form": form,
+        "address_url": url_for(".register_address"),
         "address_fields": form.address.form.show_parts(),
         "public_host": public_host,
         "password_min_length": settings().password_min_length,

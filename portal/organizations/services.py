@@ -2,26 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
-from portal.actor import Origin
+from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth import services as auth
 from portal.auth.models import IdempotencyKey
 from portal.database import tenancy
-from portal.errors import Forbidden, Invalid
+from portal.errors import Conflict, Forbidden, Invalid
 from portal.extensions import constraint_of, db, release, rollback, settings
 from portal.mail import services as mail
-from portal.organizations.commands import RegisterOrganization
+from portal.organizations.commands import EditOrganization, RegisterOrganization
 from portal.organizations.models import Tenant
 from portal.users import services as users
 from portal.users.models import Role
-from portal.values import clean_subdomain, fingerprint
+from portal.values import Address, clean_subdomain, fingerprint, known_parts
 
 NONCE_LIFE = timedelta(days=1)
 MADE_BY = text("""
@@ -163,3 +164,38 @@ def _registered_before(command: RegisterOrganization, origin: Origin, nonce: str
     if admin is None or not passwords.verified(command.admin_password.get_secret_value(), admin.hashed_password)[0]:
         raise Invalid(subdomain=taken(command.subdomain))
     return Registered(tenant_id, auth.enter(admin, origin))
+
+
+FIELDS = ("name", "full_name", "description", "address", "phone", "organization_email")
+TYPED_PARTS = {*Address.model_fields, "street", "state"}  # the last two are the legacy system's words
+
+
+def said_of(tenant: Tenant) -> dict[str, Any]:
+    """What the organization says about itself now, as a form shows it."""
+    return {**{name: getattr(tenant, name) for name in FIELDS}, "address": known_parts(tenant.address), "version": tenant.version}
+
+
+def edit(command: EditOrganization, *, by: Actor) -> Tenant:
+    """Change what the organization says about itself, and write what changed into the audit log.
+
+    Parts of the address that no form shows stay as they are. Raises Conflict when somebody saved another version meanwhile.
+    """
+    whose = select(Tenant).where(Tenant.id == by.tenant_id).with_for_update(key_share=True)
+    tenant = db.session.execute(whose.execution_options(populate_existing=True)).scalar_one()
+    if tenant.version != command.version:
+        raise Conflict("Somebody else saved these settings while you were writing.")
+    changes = {field: [was, becomes] for field, was, becomes in differences(tenant, command)}
+    for field, (_, becomes) in changes.items():
+        setattr(tenant, field, becomes)
+    if changes:
+        audit.record("organization_changed", tenant_id=tenant.id, by=by, object_type="organization", object_id=tenant.id, changes=changes)
+    return tenant
+
+
+def differences(tenant: Tenant, command: EditOrganization) -> list[tuple[str, Any, Any]]:
+    """Field, what is stored and what was typed, for each field where they differ."""
+    kept = {key: part for key, part in (tenant.address or {}).items() if key not in TYPED_PARTS}
+    typed_address = command.address.model_dump(exclude_none=True) if command.address else {}
+    typed = {name: getattr(command, name) for name in FIELDS} | {"address": {**kept, **typed_address} or None}
+    stored = {name: getattr(tenant, name) for name in FIELDS}
+    return [(name, stored[name], typed[name]) for name in FIELDS if stored[name] != typed[name]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, url_for
 
 from portal import policy
 from portal.access import signed_in
@@ -67,8 +67,12 @@ def own_things(own: services.OwnOverview, actor: Actor) -> dict[str, Any]:
 
 def first_steps(overview: services.Overview, subdomain: str) -> list[dict[str, str]]:
     """What to do first; a step is gone once the facts say that it is done."""
-    if overview.has_signed_in:
-        return []
-    address = sign_in_url(subdomain)
-    text = f"You and your people sign in at {address}. This step goes once you have signed in there yourself."
-    return [{"title": "Keep the address of your sign-in page", "text": text, "url": address}]
+    steps = []
+    if not overview.has_signed_in:
+        address = sign_in_url(subdomain)
+        text = f"You and your people sign in at {address}. This step goes once you have signed in there yourself."
+        steps.append({"title": "Keep the address of your sign-in page", "text": text, "url": address})
+    if not overview.has_description:
+        text = "What your agents should know: what you do, for whom, in which tone."
+        steps.append({"title": "Write instructions for your agents", "text": text, "url": url_for("organizations.settings")})
+    return steps

@@ -24,7 +24,8 @@ CHANGES = text("""
     WHERE tenant_id = :tenant ORDER BY seq DESC LIMIT 10""")
 FACTS = text("""
     SELECT (SELECT min(at) FROM audit_entries WHERE tenant_id = :tenant) AS audited_since,
-           EXISTS (SELECT 1 FROM audit_entries WHERE tenant_id = :tenant AND action = 'signed_in' AND actor_id = :user) AS has_signed_in""")
+           EXISTS (SELECT 1 FROM audit_entries WHERE tenant_id = :tenant AND action = 'signed_in' AND actor_id = :user) AS has_signed_in,
+           EXISTS (SELECT 1 FROM tenants WHERE id = :tenant AND description IS NOT NULL) AS has_description""")
 ADMINISTRATORS = text("""
     SELECT first_name, last_name, username, email FROM users
     WHERE tenant_id = :tenant AND is_active AND role = :role ORDER BY sort_key, id LIMIT 10""")
@@ -49,6 +50,7 @@ class Overview:
     open_sessions: int
     changes: list[Any]
     has_signed_in: bool
+    has_description: bool
 
     @property
     def people(self) -> int:
@@ -81,6 +83,7 @@ def of_organization(tenant_id: UUID, *, by: Actor) -> Overview:
         open_sessions=db.session.execute(OPEN_SESSIONS, {**tenant, **auth.open_parameters()}).scalar_one(),
         changes=list(db.session.execute(CHANGES, tenant).all()),
         has_signed_in=facts.has_signed_in,
+        has_description=facts.has_description,
     )
 
 

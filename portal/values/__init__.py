@@ -2,7 +2,7 @@
 
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
-from portal.values.addresses import Address
+from portal.values.addresses import Address, known_parts
 from portal.values.countries import countries, country_name
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
@@ -49,6 +49,7 @@ __all__ = [
     "format_address",
     "format_phone",
     "full_name",
+    "known_parts",
     "likely_country",
     "network_of",
     "parse_phone",

@@ -97,6 +97,11 @@ def _in_order(country: str, faults: Faults) -> Faults:
     return {key: faults[key] for key in ["country", *parts, *faults] if key in faults}
 
 
+def known_parts(stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A stored address by the names that forms use: the legacy system's street and state are read as what they are."""
+    return _with_known_keys(stored or {})
+
+
 def _with_known_keys(typed: Mapping[str, Any]) -> dict[str, Any]:
     """Legacy keys under their new names; where both are given, the legacy one stays as it is."""
     renamed = {old: new for old, new in LEGACY_KEYS.items() if old in typed and not typed.get(new)}

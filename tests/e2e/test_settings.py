@@ -1,0 +1,65 @@
+"""An administrator changes the settings in a real browser, and loses a race without losing a word."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import NARROW, WIDE, Open
+from tests.e2e.test_registration import overflow, sign_in, sound
+
+
+def test_two_editors_meet_and_no_word_is_lost(tab: Open, cast: SimpleNamespace, picture: Callable[[Page, str], None]) -> None:
+    first, second = tab(), tab()
+    sign_in(first, cast.acme.admin)
+    sign_in(second, cast.acme.admin2)
+    for page in (first, second):
+        page.get_by_role("link", name="Settings").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    first.get_by_label("Full legal name").fill("Acme House Limited")
+    first.get_by_role("button", name="Save").click()
+    expect(first.locator("body")).to_contain_text("Saved.")
+    picture(first, "settings")
+    second.get_by_label("Full legal name").fill("Acme House & Daughters")
+    second.get_by_label("Instructions for your agents").fill("Typed with care.")
+    second.get_by_role("button", name="Save").click()
+    expect(second.locator("#conflict")).to_contain_text("Acme House Limited")
+    expect(second.get_by_label("Instructions for your agents")).to_have_value("Typed with care.")
+    picture(second, "settings-conflict")
+    second.get_by_role("button", name="Save mine over it").click()
+    expect(second.locator("body")).to_contain_text("Saved.")
+    expect(second.get_by_label("Full legal name")).to_have_value("Acme House & Daughters")
+
+
+def test_choosing_a_country_swaps_the_fields(tab: Open, cast: SimpleNamespace) -> None:
+    page = tab()
+    sign_in(page, cast.acme.admin)
+    page.goto("/settings")
+    page.get_by_label("Country", exact=True).select_option(label="Japan")
+    expect(page.get_by_label("Prefecture")).to_be_visible()
+
+
+@pytest.mark.parametrize(("size", "dark"), [(WIDE, False), (WIDE, True), (NARROW, False)], ids=["light-wide", "dark-wide", "light-narrow"])
+def test_the_settings_have_no_fault_of_accessibility(tab: Open, cast: SimpleNamespace, size: dict[str, int], dark: bool) -> None:
+    page = tab(size=size, dark=dark)
+    sign_in(page, cast.acme.admin)
+    page.goto("/settings")
+    sound(page, "settings")
+    assert overflow(page) <= 0
+    page.get_by_label("Name of your organization").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#faults")).to_be_visible()
+    sound(page, "refused settings")
+
+
+def test_the_settings_work_without_script(tab: Open, cast: SimpleNamespace) -> None:
+    page = tab(script=False)
+    sign_in(page, cast.acme.admin)
+    page.goto("/settings")
+    page.get_by_label("Country", exact=True).select_option(label="Ireland")
+    page.get_by_role("button", name="Use this country's fields").click()
+    page.get_by_label("Street address").fill("4 Harbour Road")
+    page.get_by_label("Town or city").fill("Dublin")
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.locator("body")).to_contain_text("Saved.")
