@@ -92,13 +92,14 @@ def _extend(app: Flask) -> None:
 
 def _open_doors(app: Flask) -> None:
     from portal import access, cli
+    from portal.account.pages import blueprint as account
     from portal.appearance.pages import blueprint as appearance
     from portal.auth.pages import blueprint as auth
     from portal.health.pages import blueprint as health
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
 
-    for blueprint in (overview, organizations, auth, appearance, health):
+    for blueprint in (overview, organizations, auth, account, appearance, health):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

@@ -22,7 +22,10 @@ from portal.users import services as users
 View = Callable[..., Any]
 Question = Callable[..., Answer]
 # What a parameter of a URL names, and who finds it within the actor's tenant; unknown and foreign are alike None.
-NAMED: dict[str, tuple[str, Callable[[UUID, UUID], Any]]] = {"user_id": ("user", users.account)}
+NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
+    "user_id": ("user", lambda actor, user_id: users.account(actor.tenant_id, user_id)),
+    "session_id": ("session", lambda actor, session_id: auth.own_session(session_id, by=actor)),
+}
 # What a view or a question may ask for besides.
 GIVEN: dict[str, Callable[[Actor], Any]] = {
     "actor": lambda actor: actor,
@@ -75,7 +78,7 @@ def _seen(url: dict[str, UUID], actor: Actor, needed: set[str]) -> dict[str, Any
     seen = {name: give(actor) for name, give in GIVEN.items() if name in needed}
     for parameter, id_ in url.items():
         name, find = NAMED[parameter]
-        found = find(actor.tenant_id, id_)
+        found = find(actor, id_)
         if found is None:
             raise NotFound
         seen[name] = found

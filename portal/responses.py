@@ -70,6 +70,13 @@ def leave_for(url: str) -> Response:
     return make_response(redirect(url, 303))
 
 
+def inline(template: str, back_to: str, *, notice: str, **context: Any) -> Response:
+    """The answer to an act within a page: the fragment as it is now for htmx, else back to the page with a notice."""
+    if wants_fragment():
+        return page(template, notice=notice, **context)
+    return go_to(back_to, notice=notice)
+
+
 def nothing_to_show() -> Response | None:
     """An empty answer for htmx, whose page stays as it is; None for a browser, which has to go somewhere."""
     return make_response("", 204) if wants_fragment() else None

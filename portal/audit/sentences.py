@@ -7,6 +7,9 @@ SENTENCES = {
     "organization_changed": "changed the organization's settings",
     "signed_in": "signed in",
     "signed_out": "signed out",
+    "session_ended": "ended one of the own sessions",
+    "sessions_ended": "ended all other own sessions",
+    "password_changed": "changed the own password",
     "refused": "was refused at a door",
     "platform_account_created": "was made a platform account",
 }

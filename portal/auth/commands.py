@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, SecretStr, StringConstraints, ValidationInfo, field_validator
+
+from portal.values import strong_password
 
 
 def typed_something(text: str) -> str:
@@ -14,6 +16,18 @@ def typed_something(text: str) -> str:
 
 
 Typed = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(typed_something)]
+
+
+class ChangePassword(BaseModel):
+    """The password until now and the new one; `context` may hold `password_minimum` and `hints`, names that must not make it up."""
+
+    old_password: SecretStr
+    new_password: SecretStr
+
+    @field_validator("new_password")
+    @classmethod
+    def strong(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        return strong_password(password, info)
 
 
 class SignIn(BaseModel):

@@ -11,11 +11,11 @@ from portal import policy
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
-from portal.auth.commands import SignIn
+from portal.auth.commands import ChangePassword, SignIn
 from portal.auth.models import SignInSession
-from portal.auth.throttle import Attempt
+from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
-from portal.errors import Invalid
+from portal.errors import Conflict, Invalid
 from portal.extensions import db, release, rollback, settings
 from portal.users.models import User
 from portal.values import email_key, fingerprint, full_name, username_key
@@ -44,6 +44,9 @@ FIND_ACCOUNT = text("""
     FROM users u JOIN tenants t ON t.id = u.tenant_id
     WHERE u.tenant_id = :tenant AND (u.email_key = :email_key OR u.username_key = :username_key)
     ORDER BY u.email_key IS NOT DISTINCT FROM :email_key DESC LIMIT 1""")
+OWN_SESSIONS = text(f"""
+    SELECT s.id, s.user_agent, s.network, s.created_at, s.seen_at
+    {SESSIONS} WHERE s.tenant_id = :tenant AND s.user_id = :user AND {IS_OPEN} ORDER BY s.seen_at DESC, s.id LIMIT 50""")
 DIRECTORY = text("SELECT id FROM organization_directory(:subdomain)")
 
 
@@ -153,6 +156,52 @@ def sign_out(*, by: Actor) -> None:
     audit.record("signed_out", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id)
 
 
+def own_session(session_id: UUID, *, by: Actor) -> SignInSession | None:
+    """One of the actor's own sessions; None for anybody else's."""
+    mine = (SignInSession.tenant_id == by.tenant_id, SignInSession.user_id == by.id, SignInSession.id == session_id)
+    return db.session.execute(select(SignInSession).where(*mine)).scalar_one_or_none()
+
+
+def end_own_session(session: SignInSession, *, by: Actor) -> None:
+    """End one of the actor's own sessions at once."""
+    db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == by.tenant_id, SignInSession.id == session.id))
+    audit.record("session_ended", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id)
+
+
+def end_other_sessions(*, by: Actor) -> int:
+    """End all of the actor's sessions but this one; returns how many there were."""
+    others = (SignInSession.tenant_id == by.tenant_id, SignInSession.user_id == by.id, SignInSession.id != by.session_id)
+    ended = len(db.session.execute(delete(SignInSession).where(*others).returning(SignInSession.id)).all())
+    if ended:
+        audit.record("sessions_ended", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id, changes={"sessions": [ended, 0]})
+    return ended
+
+
+def change_password(command: ChangePassword, *, by: Actor) -> str:
+    """Store a new password, end every session of the account, and open a new one; returns its credential.
+
+    Raises Invalid(old_password=…) when the old one is wrong, TooMany after ten tries in five minutes.
+    """
+    guesses = Guesses(by.id)
+    guesses.count()
+    mine = (User.tenant_id == by.tenant_id, User.id == by.id)
+    stored = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
+    release()  # no connection is held while hashing
+    if not passwords.verified(command.old_password.get_secret_value(), stored)[0]:
+        raise Invalid(fields={"old_password": "This is not your password."})
+    guesses.succeeded()
+    fresh = passwords.hashed(command.new_password.get_secret_value())
+    as_it_was = (*mine, User.hashed_password == stored, User.is_active)
+    changed = update(User).where(*as_it_was).values(hashed_password=fresh, auth_epoch=User.auth_epoch + 1).returning(User.auth_epoch)
+    epoch = db.session.execute(changed).scalar()
+    if epoch is None:
+        raise Conflict("Your password was changed elsewhere at this moment. Sign in again.")
+    db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == by.tenant_id, SignInSession.user_id == by.id))
+    credential = open_session(by.tenant_id, by.id, by.role, epoch, by.origin)
+    audit.record("password_changed", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id)
+    return credential
+
+
 def note_refusal(actor: Actor, path: str, reason: str) -> None:
     """Write into the audit log that a signed-in actor was refused at a door."""
     audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})
@@ -173,10 +222,8 @@ def account_key(command: SignIn) -> str:
 
 
 def own_sessions(*, by: Actor) -> Any:
-    """The actor's sessions that have not ended, newest activity first."""
-    columns = (SignInSession.id, SignInSession.user_agent, SignInSession.network, SignInSession.created_at, SignInSession.seen_at)
-    mine = (SignInSession.tenant_id == by.tenant_id, SignInSession.user_id == by.id, SignInSession.expires_at > datetime.now(UTC))
-    return db.session.execute(select(*columns).where(*mine).order_by(SignInSession.seen_at.desc()).limit(20)).all()
+    """The actor's open sessions: id, user_agent, network, created_at, seen_at; the latest activity first, at most 50."""
+    return db.session.execute(OWN_SESSIONS, {"tenant": by.tenant_id, "user": by.id, **open_parameters()}).all()
 
 
 def _key(make: Any, typed: str) -> str | None:

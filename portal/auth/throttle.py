@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from uuid import UUID
 
 from limits import RateLimitItem, parse
 
@@ -35,16 +36,40 @@ class Attempt:
 
     def count(self) -> None:
         """Count the try before anything is verified; raises `TooMany` with the seconds to wait."""
-        for limit, key in self.counters():
-            if not limiter.limiter.hit(limit, key):
-                reset = limiter.limiter.get_window_stats(limit, key).reset_time
-                wait = max(1, int(reset - time.time()) + 1)
-                raise TooMany(f"Too many attempts to sign in. Try again in {in_words(wait)}.", retry_after=wait)
+        count(self.counters())
 
     def succeeded(self) -> None:
         """Take the count back: whoever signs in properly is no guesser."""
-        for limit, key in self.counters():
-            limiter.limiter.hit(limit, key, cost=-1)
+        take_back(self.counters())
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Tries to name the password of an account by somebody who is signed in to it."""
+
+    user: UUID
+
+    def counters(self) -> list[tuple[RateLimitItem, str]]:
+        return [(FROM_A_KNOWN_BROWSER, f"password:{self.user}")]
+
+    def count(self) -> None:
+        count(self.counters())
+
+    def succeeded(self) -> None:
+        take_back(self.counters())
+
+
+def count(counters: list[tuple[RateLimitItem, str]]) -> None:
+    for limit, key in counters:
+        if not limiter.limiter.hit(limit, key):
+            reset = limiter.limiter.get_window_stats(limit, key).reset_time
+            wait = max(1, int(reset - time.time()) + 1)
+            raise TooMany(f"Too many attempts. Try again in {in_words(wait)}.", retry_after=wait)
+
+
+def take_back(counters: list[tuple[RateLimitItem, str]]) -> None:
+    for limit, key in counters:
+        limiter.limiter.hit(limit, key, cost=-1)
 
 
 def digest(text: str) -> str:

@@ -107,10 +107,14 @@ def _hint_words(hints: Iterable[str]) -> set[str]:
     return {word for word in words if len(word) > 2}
 
 
-def strong_password(password: SecretStr, info: ValidationInfo, *, hints: tuple[str, ...]) -> SecretStr:
-    """For a command's validator: raises ValueError with the fault; `hints` name the command's fields that must not make up the password."""
-    typed = [str(info.data[name]) for name in hints if info.data.get(name)]
-    fault = password_fault(password.get_secret_value(), typed, (info.context or {}).get("password_minimum", MINIMUM))
+def strong_password(password: SecretStr, info: ValidationInfo, *, hints: tuple[str, ...] = ()) -> SecretStr:
+    """For a command's validator: raises ValueError with the fault.
+
+    `hints` names the command's fields that must not make up the password; its context may hold `hints`, further such words.
+    """
+    context = info.context or {}
+    words = [*context.get("hints", ()), *(str(info.data[name]) for name in hints if info.data.get(name))]
+    fault = password_fault(password.get_secret_value(), words, context.get("password_minimum", MINIMUM))
     if fault:
         raise ValueError(fault)
     return password
