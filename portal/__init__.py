@@ -94,12 +94,13 @@ def _open_doors(app: Flask) -> None:
     from portal import access, cli
     from portal.account.pages import blueprint as account
     from portal.appearance.pages import blueprint as appearance
+    from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
     from portal.health.pages import blueprint as health
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
 
-    for blueprint in (overview, organizations, auth, account, appearance, health):
+    for blueprint in (overview, organizations, audit, auth, account, appearance, health):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

@@ -70,6 +70,11 @@ def leave_for(url: str) -> Response:
     return make_response(redirect(url, 303))
 
 
+def page_or_fragment(template: str, fragment: str, **context: Any) -> Response:
+    """The page, or for htmx the fragment that it includes."""
+    return page(fragment if wants_fragment() else template, **context)
+
+
 def inline(template: str, back_to: str, *, notice: str, **context: Any) -> Response:
     """The answer to an act within a page: the fragment as it is now for htmx, else back to the page with a notice."""
     if wants_fragment():

@@ -15,6 +15,7 @@ from portal.extensions import settings
 THEMES = ("light", "dark", "system")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
+    ("Audit log", "audit.index", policy.administers_organization),
     ("Settings", "organizations.settings", policy.administers_organization),
 )
 

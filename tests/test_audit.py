@@ -1,5 +1,7 @@
 """The audit log: an unbroken chain per organization, and what shows when somebody breaks it."""
 
+import csv
+import io
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +11,11 @@ import pytest
 from flask import Flask
 
 from portal.audit import services as audit
+from portal.audit.pages import harmless
 from portal.database import tenancy
 from portal.extensions import transaction
+from tests.browser import Browser
+from tests.statements import counted
 
 
 def write(app: Flask, tenant: UUID, number: int, fail: bool = False) -> None:
@@ -89,3 +94,142 @@ def test_writers_at_once_who_sometimes_fail_leave_no_gap(app: Flask, cast: Simpl
     owner.execute("SELECT count(*), max(seq) FROM audit_entries")
     assert owner.fetchone() == (64, 64)
     assert "acme: 64 entries, whole" in said(app, "verify-audit").output
+
+
+@pytest.fixture
+def admin(app: Flask, cast: SimpleNamespace) -> Browser:
+    return Browser(app).sign_in(cast.acme.admin)
+
+
+def said_in(page: Any) -> list[str]:
+    return [entry.get_text(" ", strip=True) for entry in page.select("#entries li")]
+
+
+def test_the_log_stands_newest_first_and_shows_old_and_new(admin: Browser, owner: Any) -> None:
+    admin.post("organizations.settings", {**admin.get("organizations.settings").form("main form"), "full_name": "Acme House Limited"})
+    entries = said_in(admin.get("audit.index"))
+    assert "changed the organization's settings" in entries[0]
+    assert "full name" in entries[0]
+    assert "nothing → became Acme House Limited" in entries[0]
+    assert "signed in" in entries[1]
+
+
+def test_the_log_is_narrowed_by_who_what_and_when(admin: Browser, app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    Browser(app).sign_in(cast.acme.user)
+    admin.post("account.end_other_sessions")
+    write(app, cast.acme.id, 1)
+    owner.execute("UPDATE audit_entries SET at = '2026-01-05T23:59:59.5Z' WHERE action = 'tried'")
+    assert len(said_in(admin.get("audit.index"))) == 3
+    assert ["User" in entry for entry in said_in(admin.get("audit.index", who="acme user"))] == [True]
+    assert len(said_in(admin.get("audit.index", action="signed_in"))) == 2
+    assert len(said_in(admin.get("audit.index", about="user"))) == 2
+    assert len(said_in(admin.get("audit.index", about="organization"))) == 0
+    assert len(said_in(admin.get("audit.index", since="2026-01-05", until="2026-01-05"))) == 1
+    assert len(said_in(admin.get("audit.index", until="2026-01-04"))) == 0
+    assert "Nothing in the log fits" in admin.get("audit.index", who="100%_").text
+    fragment = admin.get("audit.index", action="signed_in", htmx=True)
+    assert fragment.soup.html is None
+    assert len(said_in(fragment)) == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "yesterday"},
+        {"before": "x"},
+        {"before": "-1"},
+        {"before": "9" * 30},
+        {"action": "<b>"},
+        {"who": "a\x00"},
+        {"who": "x" * 101},
+    ],
+    ids=str,
+)
+def test_a_search_that_cannot_be_is_refused_in_words(admin: Browser, query: dict[str, str]) -> None:
+    admin.get("audit.index", expect=422, **query)
+    admin.get("audit.export", expect=422, **query)
+
+
+def test_pages_lead_from_the_newest_to_the_oldest_without_a_gap(
+    admin: Browser, app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "PAGE", 3)
+    for number in range(7):
+        write(app, cast.acme.id, number)
+    seen, page = [], admin.get("audit.index")
+    while True:
+        seen += [int(entry.rsplit("entry ", 1)[1].split(",")[0]) for entry in said_in(page)]
+        older = [link for link in page.select("#entries nav a") if link.get_text(strip=True) == "Older"]
+        if not older:
+            break
+        page = admin.get(older[0]["href"])
+    assert seen == list(range(8, 0, -1))
+
+
+def test_nothing_of_a_neighbours_log_is_shown_searched_or_exported(admin: Browser, app: Flask, cast: SimpleNamespace) -> None:
+    Browser(app).sign_in(cast.globex.admin)
+    for path in ("/audit", "/audit?who=globex", "/audit/export.csv"):
+        assert "CANARY-globex" not in admin.client.get(path).get_data(as_text=True)
+
+
+def test_a_plain_user_does_not_see_the_log(app: Flask, cast: SimpleNamespace) -> None:
+    browser = Browser(app).sign_in(cast.acme.user)
+    browser.get("audit.index", expect=403)
+    browser.get("audit.export", expect=403)
+    browser.post("audit.verify", {"after": "0"}, expect=403)
+
+
+def test_the_export_is_the_search_as_csv_in_batches_with_formulas_neutralised(
+    admin: Browser, app: Flask, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "BATCH", 2)
+    for number in range(5):
+        write(app, cast.acme.id, number)
+    owner.execute("UPDATE users SET first_name = '=HYPERLINK(1)' WHERE id = %s", (str(cast.acme.user.id),))
+    Browser(app).sign_in(cast.acme.user)
+    response = admin.client.get("/audit/export.csv")
+    assert response.mimetype == "text/csv"
+    assert "as-of-" in response.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
+    assert [int(row["number"]) for row in rows if row["field"] in ("", "number")] == [7, 6, 5, 4, 3, 2, 1]
+    assert rows[0]["who"].startswith("'=HYPERLINK(1)")
+    narrowed = admin.client.get("/audit/export.csv?action=signed_in").get_data(as_text=True)
+    assert len(list(csv.DictReader(io.StringIO(narrowed)))) == 2
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+def test_no_cell_begins_like_a_formula(cell: str) -> None:
+    assert harmless(cell) == f"'{cell}"
+    assert harmless("plain") == "plain"
+
+
+def test_the_chain_is_looked_through_in_slices_by_a_button(
+    admin: Browser, app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "BATCH", 3)
+    for number in range(6):
+        write(app, cast.acme.id, number)
+    page = admin.get("audit.index")
+    for whole in ("3 of 7", "6 of 7", "7 entries, all whole"):
+        form = page.form("#chain form")
+        page = admin.post("audit.verify", form, expect=200, htmx=True)
+        assert whole in page.text
+    assert page.form("#chain form")["after"] == "0"
+    assert admin.post("audit.verify", {"after": "0"}, expect=200).soup.html is not None
+
+
+def test_the_button_names_the_first_broken_entry(
+    admin: Browser, app: Flask, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        write(app, cast.acme.id, number)
+    owner.execute("UPDATE audit_entries SET action = 'signed_out' WHERE seq = 5")
+    assert "Entry 5 is broken" in admin.post("audit.verify", {"after": "0"}, expect=200).text
+    assert "Entry 99 is broken" in admin.post("audit.verify", {"after": "99"}, expect=200).text
+    admin.post("audit.verify", {"after": "x"}, expect=422)
+
+
+def test_the_page_keeps_to_its_number_of_statements(admin: Browser, app: Flask) -> None:
+    with counted(app) as seen:
+        admin.get("audit.index")
+    assert len(seen) <= 4, seen

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"extensions", "models", "values"},
     "policy": {"actor", "models"},
     "sentences": set(),
-    "commands": {"values", "errors"},
+    "commands": {"values", "errors", "sentences"},
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
     "services": {"extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle", *BASE},

@@ -18,3 +18,17 @@ SENTENCES = {
 def sentence(entry: Any) -> str:
     """What happened, to be read after the actor's name; the action's own name where no words are kept for it."""
     return SENTENCES.get(entry.action, entry.action.replace("_", " "))
+
+
+def in_words(changes: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Field, old and new value of each change, as people read them; nothing is "nothing"."""
+    pairs = {field: value if isinstance(value, list) and len(value) == 2 else [None, value] for field, value in changes.items()}
+    return [(field.replace("_", " "), _told(old), _told(new)) for field, (old, new) in pairs.items()]
+
+
+def _told(value: Any) -> str:
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')}: {_told(part)}" for name, part in value.items())
+    return str(value)

@@ -4,18 +4,24 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, text
 
 from portal.actor import Actor
+from portal.audit.commands import LookThrough
 from portal.audit.models import AuditEntry
 from portal.extensions import db
 from portal.organizations.models import Tenant
 
-BATCH = 1000  # entries
+BATCH = 1000  # entries that are recomputed or exported at a time
+PAGE = 50
+SHOWN = (
+    AuditEntry.seq, AuditEntry.at, AuditEntry.actor_id, AuditEntry.actor_name, AuditEntry.action,
+    AuditEntry.object_type, AuditEntry.object_id, AuditEntry.changes, AuditEntry.network,
+)  # fmt: skip
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
 NEWEST = text("""
@@ -70,6 +76,29 @@ def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
     return list(db.session.execute(select(*columns).where(*about).order_by(AuditEntry.seq.desc()).limit(limit)).all())
 
 
+def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None) -> list[Any]:
+    """The newest entries that were asked for: `limit` (a page) and one more where there are further ones. One statement."""
+    conditions = [AuditEntry.tenant_id == tenant_id]
+    if asked.who:
+        conditions.append(AuditEntry.actor_name.icontains(asked.who, autoescape=True))
+    if asked.action:
+        conditions.append(AuditEntry.action == asked.action)
+    if asked.about:
+        conditions.append(AuditEntry.object_type == asked.about)
+    if asked.since:
+        conditions.append(AuditEntry.at >= _midnight(asked.since))
+    if asked.until:
+        conditions.append(AuditEntry.at < _midnight(asked.until) + timedelta(days=1))
+    if asked.before:
+        conditions.append(AuditEntry.seq < asked.before)
+    found = select(*SHOWN).where(*conditions).order_by(AuditEntry.seq.desc()).limit((limit or PAGE) + 1)
+    return list(db.session.execute(found).all())
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Chain:
     """What a look at one organization's chain has shown: how many entries are whole, and the first that is not."""
@@ -79,16 +108,44 @@ class Chain:
     broken: int | None
 
 
+@dataclass(frozen=True)
+class Slice:
+    """A part of a chain that was recomputed: up to which entry it is whole, the newest entry, and the first broken one."""
+
+    whole: int
+    newest: int
+    broken: int | None
+
+    @property
+    def done(self) -> bool:
+        return self.broken is not None or self.whole >= self.newest
+
+
 def verify() -> Iterator[Chain]:
-    """Recompute every organization's chain, in batches; for a transaction that is bound to none (the platform's)."""
+    """Recompute every organization's chain, in slices; for a transaction that is bound to none (the platform's)."""
     for tenant_id, subdomain in db.session.execute(select(Tenant.id, Tenant.subdomain).order_by(Tenant.subdomain)).all():
-        whole, previous, broken = 0, None, None
-        for entry in _entries(tenant_id):
-            if entry["seq"] != whole + 1 or _bytes(entry["previous_hash"]) != previous or hash_of(entry) != _bytes(entry["hash"]):
-                broken = int(entry["seq"])
-                break
-            whole, previous = whole + 1, _bytes(entry["hash"])
-        yield Chain(subdomain, whole, broken)
+        part = verify_slice(tenant_id, 0)
+        while not part.done:
+            part = verify_slice(tenant_id, part.whole)
+        yield Chain(subdomain, part.whole, part.broken)
+
+
+def verify_slice(tenant_id: UUID, after: int) -> Slice:
+    """Recompute at most BATCH entries that follow entry number `after`, which a slice before has found whole. Two statements."""
+    newest = db.session.execute(select(func.max(AuditEntry.seq)).where(AuditEntry.tenant_id == tenant_id)).scalar() or 0
+    mine = (AuditEntry.tenant_id == tenant_id, AuditEntry.seq >= after)
+    rows = select(*AuditEntry.__table__.columns).where(*mine).order_by(AuditEntry.seq).limit(BATCH + bool(after))
+    entries = [dict(row) for row in db.session.execute(rows).mappings()]
+    whole, previous = 0, None
+    if after:
+        if not entries or entries[0]["seq"] != after:
+            return Slice(0, newest, after)  # it went since the slice before
+        whole, previous = after, _bytes(entries.pop(0)["hash"])
+    for entry in entries:
+        if entry["seq"] != whole + 1 or _bytes(entry["previous_hash"]) != previous or hash_of(entry) != _bytes(entry["hash"]):
+            return Slice(whole, newest, int(entry["seq"]))
+        whole, previous = whole + 1, _bytes(entry["hash"])
+    return Slice(whole, max(newest, whole), None)
 
 
 def heads() -> list[tuple[str, int, str]]:
@@ -102,20 +159,6 @@ def heads() -> list[tuple[str, int, str]]:
         .order_by(Tenant.subdomain)
     )
     return [(subdomain, seq, bytes(hash_).hex()) for subdomain, seq, hash_ in db.session.execute(rows)]
-
-
-def _entries(tenant_id: UUID) -> Iterator[dict[str, Any]]:
-    after = 0
-    columns = AuditEntry.__table__.columns
-    while (
-        batch := db.session.execute(
-            select(*columns).where(AuditEntry.tenant_id == tenant_id, AuditEntry.seq > after).order_by(AuditEntry.seq).limit(BATCH)
-        )
-        .mappings()
-        .all()
-    ):
-        yield from map(dict, batch)
-        after = batch[-1]["seq"]
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -1,0 +1,99 @@
+"""The doors of the audit log."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, request, stream_with_context
+from pydantic import ValidationError
+
+from portal import policy
+from portal.access import requires
+from portal.actor import Actor
+from portal.audit import services
+from portal.audit.commands import LookThrough
+from portal.audit.sentences import SENTENCES, in_words, sentence
+from portal.database import tenancy
+from portal.errors import Invalid
+from portal.extensions import release
+from portal.responses import page_or_fragment
+
+blueprint = Blueprint("audit", __name__, url_prefix="/audit")
+HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
+
+
+@blueprint.get("")
+@requires(policy.administers_organization)
+def index(actor: Actor) -> Response:
+    asked = _asked()
+    found = services.look_through(actor.tenant_id, asked)
+    entries, further = found[: services.PAGE], len(found) > services.PAGE
+    return page_or_fragment(
+        "audit/index.html",
+        "audit/_entries.html",
+        asked=asked,
+        actions=SENTENCES,
+        kinds=("organization", "user"),
+        entries=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
+        older=entries[-1].seq if further else None,
+        query={name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value},
+    )
+
+
+@blueprint.post("/verify")
+@requires(policy.administers_organization)
+def verify(actor: Actor) -> Response:
+    """One slice of the chain; the answer asks for the next one until all is seen."""
+    try:
+        after = max(0, int(request.form.get("after", "0")[:18]))
+    except ValueError:
+        raise Invalid("The number of the entry is no number.") from None
+    part = services.verify_slice(actor.tenant_id, after)
+    return page_or_fragment("audit/chain.html", "audit/_chain.html", part=part, as_of=datetime.now(UTC))
+
+
+@blueprint.get("/export.csv")
+@requires(policy.administers_organization)
+def export(actor: Actor) -> Response:
+    asked, as_of = _asked(), datetime.now(UTC)
+    response = Response(stream_with_context(_lines(actor, asked)), mimetype="text/csv")
+    name = f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _asked() -> LookThrough:
+    try:
+        return LookThrough.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise Invalid(fields={str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}) from None
+
+
+def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
+    """The log as CSV, newest first, read in batches that are a bound transaction each."""
+    yield _line(HEADERS)
+    while True:
+        tenancy.bind(actor.tenant_id, user=actor.id, role=actor.role)
+        batch = services.look_through(actor.tenant_id, asked, limit=services.BATCH)
+        release()
+        for entry in batch[: services.BATCH]:
+            who, what, network = entry.actor_name or "", sentence(entry), entry.network or ""
+            for field, old, new in in_words(entry.changes) or [("", "", "")]:
+                yield _line((entry.seq, entry.at.isoformat(), who, what, field, old, new, network))
+        if len(batch) <= services.BATCH:
+            return
+        asked = asked.model_copy(update={"before": batch[services.BATCH - 1].seq})
+
+
+def _line(cells: tuple[Any, ...]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerow([harmless(str(cell)) for cell in cells])
+    return out.getvalue()
+
+
+def harmless(cell: str) -> str:
+    """A spreadsheet runs cells that begin like a formula; an apostrophe before them keeps them text."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else cell
