@@ -16,7 +16,7 @@ Left = BeforeValidator(empty_is_none)
 
 
 class LookThrough(BaseModel):
-    """Which entries: part of a name, an action, a kind of object, days (UTC, both included), and those before a number, for the next page."""
+    """Which entries: part of a name, an action, a kind of object, days (UTC, both included), and those before a number."""
 
     who: Annotated[str | None, Left, Field(max_length=100)] = None
     action: Annotated[str | None, Left] = None
