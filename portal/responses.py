@@ -3,6 +3,7 @@
 import logging
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, flash, jsonify, make_response, redirect, render_template, request, session, url_for
 from flask.globals import request_ctx
@@ -14,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.urls import iri_to_uri
 
 from portal import extensions
+from portal.config import LOCAL_HOSTS
 from portal.errors import Conflict, NotFound, Refusal, Unavailable
 
 log = logging.getLogger(__name__)
@@ -194,12 +196,8 @@ def _seconds_to_wait() -> int | None:
 
 def refuse_csrf(error: CSRFError) -> Response:
     ours = extensions.settings()
-    if (
-        not request.cookies
-        and not request.is_secure
-        and not ours.insecure
-        and request.host.split(":")[0] not in {"localhost", "127.0.0.1", "[::1]"}
-    ):
+    elsewhere = urlsplit(f"//{request.host}").hostname not in LOCAL_HOSTS
+    if elsewhere and not request.cookies and not request.is_secure and not ours.insecure:
         message = (
             f"Your browser kept no cookie, because this page came over plain http from {request.host}. Open {ours.public_url} instead."
         )

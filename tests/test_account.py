@@ -128,3 +128,18 @@ def test_the_pages_keep_to_their_number_of_statements(app: Flask, cast: SimpleNa
         with counted(app) as seen:
             here.get(path)
         assert len(seen) <= 4, seen
+
+
+def test_a_password_that_was_changed_elsewhere_meanwhile_is_said(
+    app: Flask, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portal.auth import passwords
+
+    here, real = Browser(app).sign_in(cast.acme.user), passwords.hashed
+
+    def overtaken(password: str) -> str:
+        owner.execute("UPDATE users SET hashed_password = '!' WHERE id = %s", (str(cast.acme.user.id),))
+        return real(password)
+
+    monkeypatch.setattr(passwords, "hashed", overtaken)
+    assert "changed elsewhere" in change(here, expect=422).text

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pages": {*DOORS, *BASE},
     "api": {*DOORS, *BASE},
     "access": {"extensions", "policy", "services", *BASE},
-    "responses": {"extensions", "errors"},
+    "responses": {"extensions", "errors", "config"},
     "headers": {"extensions", "errors"},
     "words": {"extensions", "policy", "sentences"},
     "assets": set(),

@@ -1,7 +1,5 @@
 """The doors of the own account."""
 
-from typing import Any
-
 from flask import Blueprint, Response
 
 from portal.access import keep_signed_in, signed_in
@@ -11,7 +9,6 @@ from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.extensions import settings
 from portal.responses import go_to, inline, page
-from portal.values import device_name
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -19,7 +16,7 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 @blueprint.get("/sessions")
 @signed_in
 def sessions(actor: Actor) -> Response:
-    return page("account/sessions.html", sessions=shown_sessions(actor))
+    return page("account/sessions.html", sessions=auth.own_sessions(by=actor))
 
 
 @blueprint.post("/sessions/<uuid:session_id>/end")
@@ -50,19 +47,4 @@ def password(actor: Actor) -> Response:
 
 
 def _ended(actor: Actor, notice: str) -> Response:
-    return inline("account/_sessions.html", "account.sessions", notice=notice, sessions=shown_sessions(actor))
-
-
-def shown_sessions(actor: Actor) -> list[dict[str, Any]]:
-    """The actor's open sessions as tables show them."""
-    return [
-        {
-            "id": session.id,
-            "device": device_name(session.user_agent),
-            "network": session.network,
-            "created_at": session.created_at,
-            "seen_at": session.seen_at,
-            "current": session.id == actor.session_id,
-        }
-        for session in auth.own_sessions(by=actor)
-    ]
+    return inline("account/_sessions.html", "account.sessions", notice=notice, sessions=auth.own_sessions(by=actor))

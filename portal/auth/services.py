@@ -1,6 +1,7 @@
 """Signing in and out, and finding the actor behind a credential."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,12 +16,24 @@ from portal.auth.commands import ChangePassword, SignIn
 from portal.auth.models import SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
-from portal.errors import Conflict, Invalid
+from portal.errors import Invalid
 from portal.extensions import db, release, rollback, settings
 from portal.users.models import User
-from portal.values import email_key, fingerprint, full_name, username_key
+from portal.values import device_name, email_key, fingerprint, full_name, username_key
 
 WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
+
+
+@dataclass(frozen=True)
+class OwnSession:
+    """One of a person's open sessions; `current` is the one that asks."""
+
+    id: UUID
+    device: str
+    network: str | None
+    created_at: datetime
+    seen_at: datetime
+    current: bool
 
 
 # One condition for "this session is open", asked by the door and by the overview's figure.
@@ -195,7 +208,7 @@ def change_password(command: ChangePassword, *, by: Actor) -> str:
     changed = update(User).where(*as_it_was).values(hashed_password=fresh, auth_epoch=User.auth_epoch + 1).returning(User.auth_epoch)
     epoch = db.session.execute(changed).scalar()
     if epoch is None:
-        raise Conflict("Your password was changed elsewhere at this moment. Sign in again.")
+        raise Invalid("Your password was changed elsewhere at this moment. Nothing was saved; sign in again.")
     db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == by.tenant_id, SignInSession.user_id == by.id))
     credential = open_session(by.tenant_id, by.id, by.role, epoch, by.origin)
     audit.record("password_changed", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id)
@@ -221,9 +234,13 @@ def account_key(command: SignIn) -> str:
     return f"{command.organization.lower()}|{key}"
 
 
-def own_sessions(*, by: Actor) -> Any:
-    """The actor's open sessions: id, user_agent, network, created_at, seen_at; the latest activity first, at most 50."""
-    return db.session.execute(OWN_SESSIONS, {"tenant": by.tenant_id, "user": by.id, **open_parameters()}).all()
+def own_sessions(*, by: Actor) -> list[OwnSession]:
+    """The actor's open sessions, the latest activity first, at most 50."""
+    rows = db.session.execute(OWN_SESSIONS, {"tenant": by.tenant_id, "user": by.id, **open_parameters()})
+    return [
+        OwnSession(row.id, device_name(row.user_agent), row.network, row.created_at, row.seen_at, current=row.id == by.session_id)
+        for row in rows
+    ]
 
 
 def _key(make: Any, typed: str) -> str | None:

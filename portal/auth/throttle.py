@@ -1,6 +1,7 @@
 """Slowing down guesses: counts shared by all workers, by account and network, by network, by account; never a lock for good."""
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,8 +17,29 @@ ON_ONE_ACCOUNT = parse("60 per hour")
 FROM_A_KNOWN_BROWSER = parse("10 per 5 minutes")
 
 
+class Counted(ABC):
+    """Something that is tried, under one or more counters."""
+
+    @abstractmethod
+    def counters(self) -> list[tuple[RateLimitItem, str]]:
+        """Each limit and the key that it counts under."""
+
+    def count(self) -> None:
+        """Count the try before anything is verified; raises `TooMany` with the seconds to wait."""
+        for limit, key in self.counters():
+            if not limiter.limiter.hit(limit, key):
+                reset = limiter.limiter.get_window_stats(limit, key).reset_time
+                wait = max(1, int(reset - time.time()) + 1)
+                raise TooMany(f"Too many attempts. Try again in {in_words(wait)}.", retry_after=wait)
+
+    def succeeded(self) -> None:
+        """Take the count back: whoever knows the password is no guesser."""
+        for limit, key in self.counters():
+            limiter.limiter.hit(limit, key, cost=-1)
+
+
 @dataclass(frozen=True)
-class Attempt:
+class Attempt(Counted):
     """One try to sign in: the account as it was typed, the network, and whether this browser has signed in to it before."""
 
     account: str
@@ -34,42 +56,15 @@ class Attempt:
             (ON_ONE_ACCOUNT, f"account:{account}"),
         ]
 
-    def count(self) -> None:
-        """Count the try before anything is verified; raises `TooMany` with the seconds to wait."""
-        count(self.counters())
-
-    def succeeded(self) -> None:
-        """Take the count back: whoever signs in properly is no guesser."""
-        take_back(self.counters())
-
 
 @dataclass(frozen=True)
-class Guesses:
+class Guesses(Counted):
     """Tries to name the password of an account by somebody who is signed in to it."""
 
     user: UUID
 
     def counters(self) -> list[tuple[RateLimitItem, str]]:
         return [(FROM_A_KNOWN_BROWSER, f"password:{self.user}")]
-
-    def count(self) -> None:
-        count(self.counters())
-
-    def succeeded(self) -> None:
-        take_back(self.counters())
-
-
-def count(counters: list[tuple[RateLimitItem, str]]) -> None:
-    for limit, key in counters:
-        if not limiter.limiter.hit(limit, key):
-            reset = limiter.limiter.get_window_stats(limit, key).reset_time
-            wait = max(1, int(reset - time.time()) + 1)
-            raise TooMany(f"Too many attempts. Try again in {in_words(wait)}.", retry_after=wait)
-
-
-def take_back(counters: list[tuple[RateLimitItem, str]]) -> None:
-    for limit, key in counters:
-        limiter.limiter.hit(limit, key, cost=-1)
 
 
 def digest(text: str) -> str:

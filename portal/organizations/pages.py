@@ -117,7 +117,6 @@ def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200, **b
 
 def _conflict_page(form: SettingsForm, tenant: Tenant) -> Response:
     """Both versions; saving from this page is then on top of the newer one, knowingly."""
-    form.version.data = form.version.raw_data = None
     form.version.data = str(tenant.version)
     sides = [(form[name].label.text, shown(theirs), shown(mine)) for name, theirs, mine in services.differences(tenant, form.command)]
     return _settings_page(form, tenant, status=409, sides=sides)

@@ -11,7 +11,7 @@ from portal.audit.sentences import sentence
 from portal.auth.services import sign_in_url
 from portal.overview import services
 from portal.responses import page
-from portal.values import device_name, full_name
+from portal.values import full_name
 
 blueprint = Blueprint("overview", __name__)
 
@@ -48,16 +48,7 @@ def own_things(own: services.OwnOverview, actor: Actor) -> dict[str, Any]:
     return {
         "role": actor.role,
         "last_sign_in_at": own.last_sign_in_at,
-        "sessions": [
-            {
-                "device": device_name(session.user_agent),
-                "network": session.network,
-                "created_at": session.created_at,
-                "seen_at": session.seen_at,
-                "current": session.id == actor.session_id,
-            }
-            for session in own.sessions
-        ],
+        "sessions": own.sessions,
         "administrators": [
             {"name": full_name(person.first_name, person.last_name, person.username), "email": person.email}
             for person in own.administrators

@@ -8,20 +8,20 @@ from uuid import UUID
 from sqlalchemy import text
 
 from portal.actor import Actor
+from portal.audit import services as audit
+from portal.audit.commands import LookThrough
 from portal.auth import services as auth
 from portal.extensions import db
 from portal.policy import LADDER, is_platform
 from portal.users.models import Role
 
 DAYS = 30
+LATEST = 10  # changes
 ROLES = text("SELECT role, is_active, count(*) AS people FROM users WHERE tenant_id = :tenant GROUP BY role, is_active")
 SIGN_INS = text("""
     SELECT CAST(at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS sign_ins FROM audit_entries
     WHERE tenant_id = :tenant AND action = 'signed_in' AND at >= :since GROUP BY day""")
 OPEN_SESSIONS = text(f"SELECT count(*) {auth.SESSIONS} WHERE s.tenant_id = :tenant AND {auth.IS_OPEN}")
-CHANGES = text("""
-    SELECT seq, at, actor_id, actor_name, action, object_type, object_id, changes FROM audit_entries
-    WHERE tenant_id = :tenant ORDER BY seq DESC LIMIT 10""")
 FACTS = text("""
     SELECT (SELECT min(at) FROM audit_entries WHERE tenant_id = :tenant) AS audited_since,
            EXISTS (SELECT 1 FROM audit_entries WHERE tenant_id = :tenant AND action = 'signed_in' AND actor_id = :user) AS has_signed_in,
@@ -66,7 +66,7 @@ class OwnOverview:
     """What every account sees of itself."""
 
     last_sign_in_at: datetime | None
-    sessions: list[Any]
+    sessions: list[auth.OwnSession]
     administrators: list[Any]
 
 
@@ -81,7 +81,7 @@ def of_organization(tenant_id: UUID, *, by: Actor) -> Overview:
         sign_ins=_per_day(tenant_id, facts.audited_since, now.date()),
         audited_since=facts.audited_since,
         open_sessions=db.session.execute(OPEN_SESSIONS, {**tenant, **auth.open_parameters()}).scalar_one(),
-        changes=list(db.session.execute(CHANGES, tenant).all()),
+        changes=audit.look_through(tenant_id, LookThrough(), limit=LATEST)[:LATEST],
         has_signed_in=facts.has_signed_in,
         has_description=facts.has_description,
     )
@@ -92,7 +92,7 @@ def of_oneself(*, by: Actor) -> OwnOverview:
     me = {"tenant": by.tenant_id, "user": by.id}
     return OwnOverview(
         last_sign_in_at=db.session.execute(LAST_SIGN_IN, me).scalar_one(),
-        sessions=list(auth.own_sessions(by=by)),
+        sessions=auth.own_sessions(by=by),
         administrators=list(db.session.execute(ADMINISTRATORS, {"tenant": by.tenant_id, "role": str(Role.ORG_ADMIN)}).all()),
     )
 
