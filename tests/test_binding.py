@@ -16,6 +16,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from portal import create_app
+from portal.audit import services as audit
+from portal.audit.commands import LookThrough
 from portal.auth import services as auth
 from portal.database import health, tenancy
 from portal.extensions import db, transaction
@@ -433,11 +435,13 @@ def test_without_both_walls_a_neighbour_is_seen(unguarded: Flask, furnished: Any
 
 def test_asked_for_a_neighbour_the_statements_of_the_services_know_what_they_know_of_nobody(app: Flask, furnished: Any) -> None:
     acme, globex = furnished.acme, furnished.globex
+    for person in (acme.admin, globex.admin):
+        Browser(app).sign_in(person)
     asked = {
         overview.ROLES: {},
         overview.SIGN_INS: {"since": "2000-01-01"},
         overview.OPEN_SESSIONS: {},
-        overview.CHANGES: {},
+        auth.OWN_SESSIONS: {},
         overview.FACTS: {},
         overview.ADMINISTRATORS: {"role": "org_admin"},
         overview.LAST_SIGN_IN: {},
@@ -453,3 +457,5 @@ def test_asked_for_a_neighbour_the_statements_of_the_services_know_what_they_kno
             nothing = known(statement, NOBODYS, globex.admin)
             assert known(statement, globex.id, globex.admin) == nothing
             assert known(statement, acme.id, acme.admin) != nothing
+        assert audit.look_through(globex.id, LookThrough()) == []
+        assert audit.look_through(acme.id, LookThrough())
