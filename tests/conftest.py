@@ -13,49 +13,13 @@ import pytest
 from flask import Flask
 
 from portal import create_app
-from portal.config import Settings, load_settings
-from portal.database.cluster import Instance
-from portal.database.provision import provision
-from tests.browser import Browser
-from tests.cast import plain, the_cast, write_cast
+from portal.config import Settings
+from portal.database import connect
+from portal.testing import Browser, Cluster, the_cast, write_cast
 
 TEMPLATE = "portal_template"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RUNNING = ExitStack()
-
-
-class Cluster:
-    """The run's PostgreSQL: databases are made provisioned, connected to as the roles that the portal really uses."""
-
-    def __init__(self, folder: Path) -> None:
-        self.instance = Instance(folder, fast=True)
-
-    def superuser_url(self, database: str) -> str:
-        return self._on(database, "superuser")
-
-    def urls(self, database: str) -> dict[str, str]:
-        return {role: self._on(database, role) for role in ("owner", "app", "platform", "worker")}
-
-    def _on(self, database: str, role: str) -> str:
-        return self.instance.urls(database)[role]
-
-    def create_database(self, name: str, template: str | None = None) -> None:
-        if template:
-            self.administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER portal_owner')
-            self.administer(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-            self.administer(f'GRANT CONNECT ON DATABASE "{name}" TO portal_app, portal_platform, portal_worker')
-            return
-        provision(self.superuser_url("postgres"), self.instance.secrets(), name)
-
-    def drop_database(self, name: str) -> None:
-        self.administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-    def administer(self, statement: str) -> None:
-        connection = psycopg2.connect(plain(self.superuser_url("postgres")))
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-        connection.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     RUNNING.enter_context(cluster.instance.running())
     os.environ["PORTAL_TEST_CLUSTER"] = str(folder / "instance")
     cluster.create_database(TEMPLATE)
-    migrated(cluster, TEMPLATE)
+    cluster.migrate(TEMPLATE)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -91,12 +55,6 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"Browser tests: {CHROMIUM}" if CHROMIUM else "Browser tests are left out: no Chromium was found (apt-get install chromium)."
 
 
-def migrated(cluster: Cluster, database: str, to: str = "head") -> None:
-    from portal.database.migrate import upgrade
-
-    upgrade(cluster.urls(database)["owner"], to)
-
-
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     return Cluster(Path(os.environ["PORTAL_TEST_CLUSTER"]))
@@ -110,24 +68,9 @@ def database(cluster: Cluster, worker_id: str) -> Iterator[str]:
     cluster.drop_database(name)
 
 
-def settings_for(cluster: Cluster, database: str, instance: Path, **changes: object) -> Settings:
-    urls = cluster.urls(database)
-    given = {
-        "database_url": urls["app"],
-        "platform_database_url": urls["platform"],
-        "worker_database_url": urls["worker"],
-        "owner_database_url": urls["owner"],
-        "secret_key": "a key that only these tests use, 32+",
-        "instance_path": instance,
-        "public_url": "http://localhost:8000",
-        **changes,
-    }
-    return load_settings(_env_file=None, **given)
-
-
 @pytest.fixture(scope="session")
 def settings(cluster: Cluster, database: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return settings_for(cluster, database, tmp_path_factory.mktemp("instance"))
+    return cluster.settings(database, tmp_path_factory.mktemp("instance"))
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +87,7 @@ def everybody() -> SimpleNamespace:
 def cast(cluster: Cluster, database: str, everybody: SimpleNamespace) -> SimpleNamespace:
     """The cast, freshly written into a database that holds nothing else."""
     owner = cluster.urls(database)["owner"]
-    connection = psycopg2.connect(plain(owner))
+    connection = connect(owner)
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'portal_alembic_version'"
@@ -168,7 +111,7 @@ def browser(app: Flask) -> Browser:
 @pytest.fixture
 def owner(cluster: Cluster, database: str, cast: SimpleNamespace) -> Iterator[psycopg2.extensions.cursor]:
     """A cursor of the tables' owner, who sees every row: for looking at what was stored."""
-    connection = psycopg2.connect(plain(cluster.urls(database)["owner"]))
+    connection = connect(cluster.urls(database)["owner"])
     connection.autocommit = True
     with connection.cursor() as cursor:
         yield cursor

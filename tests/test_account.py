@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from tests.browser import Browser
-from tests.cast import PASSWORD
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD
 from tests.statements import counted
 from tests.test_auth import attempt
 

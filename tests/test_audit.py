@@ -14,7 +14,7 @@ from portal.audit import services as audit
 from portal.audit.pages import harmless
 from portal.database import tenancy
 from portal.extensions import transaction
-from tests.browser import Browser
+from portal.testing.browser import Browser
 from tests.statements import counted
 
 

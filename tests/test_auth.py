@@ -12,9 +12,8 @@ from flask import Flask
 from portal import create_app
 from portal.auth import passwords
 from portal.auth.services import WRONG
-from tests.browser import Browser
-from tests.cast import PASSWORD, Person
-from tests.conftest import settings_for
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD, Person
 from tests.statements import counted
 
 
@@ -250,14 +249,14 @@ def test_an_unsafe_request_without_token_or_from_another_site_is_refused(app: Fl
 
 
 def test_a_form_from_plain_http_elsewhere_is_told_why_in_words(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path, public_url="https://portal.example.org", trusted_hosts="portal.lan"))
+    app = create_app(cluster.settings(database, tmp_path, public_url="https://portal.example.org", trusted_hosts="portal.lan"))
     response = app.test_client().post("/sign-in", headers={"Host": "portal.lan"})
     assert response.status_code == 400
     assert "Open https://portal.example.org instead" in response.get_data(as_text=True)
 
 
 def test_plain_http_that_was_asked_for_says_so_on_every_page(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path, public_url="http://portal.lan", allow_http=True))
+    app = create_app(cluster.settings(database, tmp_path, public_url="http://portal.lan", allow_http=True))
     page = Browser(app).get("/sign-in", headers={"Host": "portal.lan"})
     assert "everybody on the way can read along" in page.text
     assert "Secure" not in page.response.headers["Set-Cookie"]
@@ -265,7 +264,7 @@ def test_plain_http_that_was_asked_for_says_so_on_every_page(cluster: Any, datab
 
 
 def test_a_host_name_of_an_organization_preselects_it(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
-    settings = settings_for(cluster, database, tmp_path, public_url="https://portal.example.org", serve_subdomains=True)
+    settings = cluster.settings(database, tmp_path, public_url="https://portal.example.org", serve_subdomains=True)
     browser = Browser(create_app(settings))
     page = browser.get("/sign-in", headers={"Host": "acme.portal.example.org"})
     assert page.form("form[action*=sign-in]")["organization"] == "acme"

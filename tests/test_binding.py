@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-import psycopg2
 import pytest
 from flask import Flask, g
 from sqlalchemy import event, text
@@ -19,17 +18,16 @@ from portal import create_app
 from portal.audit import services as audit
 from portal.audit.commands import LookThrough
 from portal.auth import services as auth
-from portal.database import health, tenancy
+from portal.database import connect, health, tenancy
 from portal.extensions import db, transaction
 from portal.organizations.models import Tenant
 from portal.overview import services as overview
 from portal.system import StartRefused
+from portal.testing.browser import Browser
+from portal.testing.cast import Person
 from portal.users.models import User
 from tests.attack.furniture import NOBODYS, furnish
 from tests.attack.walls import BOUND, a_role, close, walk, watched, without_filter
-from tests.browser import Browser
-from tests.cast import Person, plain
-from tests.conftest import settings_for
 from tests.test_overview import figure
 
 WHOSE = text("SELECT DISTINCT tenant_id FROM users")
@@ -45,7 +43,7 @@ def furnished(cluster: Any, database: str, cast: SimpleNamespace) -> SimpleNames
 @pytest.fixture(scope="module")
 def small_app(cluster: Any, database: str, tmp_path_factory: Any) -> Iterator[Flask]:
     """Every transaction uses the same connection."""
-    app = create_app(settings_for(cluster, database, tmp_path_factory.mktemp("small"), pool_size=1))
+    app = create_app(cluster.settings(database, tmp_path_factory.mktemp("small"), pool_size=1))
     yield app
     close(app)
 
@@ -234,7 +232,7 @@ def look_around_and_fail(cast: SimpleNamespace) -> None:
 
 
 def test_threads_over_a_small_pool_never_meet_a_neighbours_row(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path, pool_size=2))
+    app = create_app(cluster.settings(database, tmp_path, pool_size=2))
     seen: list[Any] = []
 
     def work(number: int) -> None:
@@ -336,19 +334,19 @@ MIGHTY = {
 @pytest.mark.parametrize("rights", MIGHTY)
 def test_the_portal_takes_no_connection_as_a_role_that_is_not_bound(cluster: Any, database: str, tmp_path: Any, rights: str) -> None:
     with a_role(cluster, database, rights) as url:
-        app = create_app(settings_for(cluster, database, tmp_path, database_url=url, platform_database_url=url))
+        app = create_app(cluster.settings(database, tmp_path, database_url=url, platform_database_url=url))
         with app.app_context():
             assert set(db.engines) == {None, "platform", "rates"}
             for engine in db.engines.values():
                 with pytest.raises(StartRefused, match=MIGHTY[rights]):
                     engine.connect()
-        with closing(psycopg2.connect(plain(url))) as connection:
+        with closing(connect(url)) as connection:
             assert MIGHTY[rights] in health.faults(connection)[0]
 
 
 def test_the_portal_takes_no_connection_as_another_of_its_roles(cluster: Any, database: str, tmp_path: Any) -> None:
     urls = cluster.urls(database)
-    app = create_app(settings_for(cluster, database, tmp_path, database_url=urls["platform"], platform_database_url=urls["app"]))
+    app = create_app(cluster.settings(database, tmp_path, database_url=urls["platform"], platform_database_url=urls["app"]))
     with app.app_context():
         for engine in db.engines.values():
             with pytest.raises(StartRefused, match="stands where portal_"):
@@ -357,7 +355,7 @@ def test_the_portal_takes_no_connection_as_another_of_its_roles(cluster: Any, da
 
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
 def test_a_view_that_shows_what_its_owner_sees_is_named(cluster: Any, database: str, kind: str) -> None:
-    with closing(psycopg2.connect(plain(cluster.superuser_url(database)))) as connection, connection.cursor() as cursor:
+    with closing(connect(cluster.superuser_url(database))) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE {kind} everybody AS SELECT * FROM users; GRANT SELECT ON everybody TO portal_app")
         cursor.execute("SET LOCAL ROLE portal_app")
         (fault,) = health.faults(connection)
@@ -367,7 +365,7 @@ def test_a_view_that_shows_what_its_owner_sees_is_named(cluster: Any, database: 
 @pytest.mark.parametrize("change", ["NO FORCE", "DISABLE"])
 def test_a_table_that_forces_nothing_is_named(cluster: Any, database: str, change: str) -> None:
     for role in ("portal_app", "portal_platform", "portal_worker"):
-        with closing(psycopg2.connect(plain(cluster.superuser_url(database)))) as connection, connection.cursor() as cursor:
+        with closing(connect(cluster.superuser_url(database))) as connection, connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL ROLE {role}")
             assert health.faults(connection) == []
             cursor.execute(f"ALTER TABLE sessions {change} ROW LEVEL SECURITY; SET LOCAL ROLE {role}")
@@ -381,7 +379,7 @@ def test_a_table_that_forces_nothing_is_named(cluster: Any, database: str, chang
 @pytest.fixture
 def unfiltered(cluster: Any, database: str, furnished: Any, tmp_path: Any) -> Iterator[SimpleNamespace]:
     """Row level security alone."""
-    app = create_app(settings_for(cluster, database, tmp_path))
+    app = create_app(cluster.settings(database, tmp_path))
     yield SimpleNamespace(app=app, taken=without_filter(app))
     close(app)
 
@@ -391,7 +389,7 @@ def unguarded(cluster: Any, database: str, furnished: Any, tmp_path: Any, monkey
     """The code alone: the role has portal_app's rights, and row level security does not bind it."""
     monkeypatch.setattr(health, "guard_connections", lambda *_: None)
     with a_role(cluster, database, "BYPASSRLS IN ROLE portal_app") as url:
-        app = create_app(settings_for(cluster, database, tmp_path, database_url=url))
+        app = create_app(cluster.settings(database, tmp_path, database_url=url))
         yield app
         close(app)
 

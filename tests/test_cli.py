@@ -6,9 +6,8 @@ from typing import Any
 from flask import Flask
 
 from portal import create_app
-from tests.browser import Browser
-from tests.cast import PASSWORD
-from tests.conftest import settings_for
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD
 
 SUPER = ["create-super-admin", "--first-name", "Ines", "--last-name", "Okafor", "--email", "Ines@Portal.example.org", "--username", "ines"]
 
@@ -50,14 +49,14 @@ def test_doctor_finds_nothing_wrong_here_and_says_so(app: Flask, cast: SimpleNam
 def test_doctor_names_a_role_that_row_level_security_does_not_bind(
     cluster: Any, database: str, tmp_path: Any, cast: SimpleNamespace
 ) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path, database_url=cluster.superuser_url(database)))
+    app = create_app(cluster.settings(database, tmp_path, database_url=cluster.superuser_url(database)))
     said = app.test_cli_runner().invoke(args=["doctor"])
     assert said.exit_code == 1
     assert "superuser" in said.output
 
 
 def test_a_database_that_is_away_is_said_in_a_sentence(cluster: Any, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, "nowhere", tmp_path))
+    app = create_app(cluster.settings("nowhere", tmp_path))
     for arguments in (["doctor"], [*SUPER, "--password", PASSWORD], ["provision", "postgresql://nobody@127.0.0.1:1/none"]):
         said = app.test_cli_runner().invoke(args=arguments)
         assert said.exit_code == 1

@@ -9,10 +9,9 @@ from werkzeug.routing import Rule
 
 from portal import create_app
 from portal.access import require_a_guard_on_every_door, signed_in
+from portal.database import libpq_url
 from portal.headers import HEADERS
-from tests.browser import HTMX, Browser
-from tests.cast import plain
-from tests.conftest import settings_for
+from portal.testing.browser import HTMX, Browser
 
 PUBLIC = {
     "organizations.register",
@@ -45,14 +44,14 @@ def test_the_public_doors_are_these_and_no_others(running_app: Flask) -> None:
 
 
 def test_the_portal_does_not_start_with_a_door_without_a_guard(cluster: Any, database: str, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path))
+    app = create_app(cluster.settings(database, tmp_path))
     app.add_url_rule("/forgotten", "forgotten", lambda: "open to all")
     with pytest.raises(RuntimeError, match="forgotten"):
         require_a_guard_on_every_door(app)
 
 
 def test_a_guard_written_above_the_route_is_caught_too(cluster: Any, database: str, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path))
+    app = create_app(cluster.settings(database, tmp_path))
 
     @signed_in
     @app.get("/upside-down")
@@ -155,7 +154,7 @@ def test_a_wrong_host_is_refused(app: Flask, cast: SimpleNamespace) -> None:
 def test_a_database_that_is_away_is_a_503_that_says_so(cluster: Any, database: str, tmp_path: Any) -> None:
     name = f"{database}_away"
     cluster.create_database(name, template="portal_template")
-    app = create_app(settings_for(cluster, name, tmp_path))
+    app = create_app(cluster.settings(name, tmp_path))
     cluster.drop_database(name)
     browser = Browser(app)
     browser.get("/register")
@@ -182,8 +181,8 @@ def test_readiness_tells_of_pending_migrations(app: Flask, owner: Any) -> None:
 def test_addresses_of_the_database_may_be_written_as_people_write_them(
     cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any
 ) -> None:
-    urls = {f"{role}_database_url": plain(url) for role, url in cluster.urls(database).items() if role != "app"}
-    app = create_app(settings_for(cluster, database, tmp_path, database_url=plain(cluster.urls(database)["app"]), **urls))
+    urls = {f"{role}_database_url": libpq_url(url) for role, url in cluster.urls(database).items() if role != "app"}
+    app = create_app(cluster.settings(database, tmp_path, database_url=libpq_url(cluster.urls(database)["app"]), **urls))
     assert app.test_client().get("/readyz").status_code == 200
 
 

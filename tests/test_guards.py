@@ -17,10 +17,9 @@ from portal.extensions import db, release
 from portal.organizations.models import Tenant
 from portal.policy import Allowed, Answer, Denied, administers_organization, rank
 from portal.responses import go_to
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD
 from portal.users.models import Role, User
-from tests.browser import Browser
-from tests.cast import PASSWORD
-from tests.conftest import settings_for
 
 
 def may_touch(actor: Actor, user: User) -> Answer:
@@ -29,7 +28,7 @@ def may_touch(actor: Actor, user: User) -> Answer:
 
 @pytest.fixture(scope="module")
 def probe(cluster: Any, database: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    app = create_app(settings_for(cluster, database, tmp_path_factory.mktemp("probe")))
+    app = create_app(cluster.settings(database, tmp_path_factory.mktemp("probe")))
 
     @app.get("/probe/<uuid:user_id>")
     @requires(may_touch)
@@ -132,7 +131,7 @@ def test_a_connection_is_not_given_back_with_what_was_written(somebody: Any, cas
 
 
 def test_a_door_that_asks_for_what_nobody_gives_is_refused_at_the_start(cluster: Any, database: str, tmp_path: Any) -> None:
-    app = create_app(settings_for(cluster, database, tmp_path))
+    app = create_app(cluster.settings(database, tmp_path))
 
     @app.get("/probe/<uuid:ghost_id>")
     @signed_in

@@ -14,10 +14,10 @@ from flask import Flask
 from portal import assets
 from portal.auth import passwords
 from portal.config import load_settings
+from portal.database import connect
 from portal.errors import Unavailable
 from portal.processes import environment
-from tests.browser import Browser
-from tests.cast import plain
+from portal.testing.browser import Browser
 from tests.test_auth import attempt
 from tests.test_organizations import send, typed
 
@@ -151,7 +151,7 @@ def test_next_may_hold_letters_of_any_language(browser: Browser, cast: SimpleNam
 
 
 def as_app(cluster: Any, database: str, tenant: Any, user: Any, role: str) -> Any:
-    connection = psycopg2.connect(plain(cluster.urls(database)["app"]))
+    connection = connect(cluster.urls(database)["app"])
     cursor = connection.cursor()
     cursor.execute("SET LOCAL app.tenant_id = %s; SET LOCAL app.user_id = %s; SET LOCAL app.role = %s", (str(tenant), str(user), role))
     return cursor

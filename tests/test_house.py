@@ -53,9 +53,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extensions": {"config", "tenancy", "values"},
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},
 }
-# The processes around the application, and the rooms below it, which look at each other only.
+# The processes around the application, the rooms below it, which look at each other only, and the testers' kit, which nothing else uses.
 MACHINERY = {"__init__", "serve", "processes", "handover", "slow_clients", "system"}
-MACHINE_ROOMS = {"database", "worker"}
+MACHINE_ROOMS = {"database", "worker", "testing"}
 PRIVATE = {"pages", "api", "forms"}
 ALL = [path for path in PORTAL.rglob("*.py") if path.parent.name not in MACHINE_ROOMS and path.stem not in MACHINERY]
 LAYERS = [*ALL, *(PORTAL / "values").glob("__init__.py")]
@@ -112,7 +112,7 @@ def test_rules_know_nothing_of_the_web(path: Path) -> None:
 
 def calls(name: str) -> set[str]:
     """The files in which something called `name` is called as a method of the session, or a header of that name is read."""
-    return {str(path.relative_to(PORTAL)) for path in PORTAL.rglob("*.py") if name in path.read_text()}
+    return {str(path.relative_to(PORTAL)) for path in PORTAL.rglob("*.py") if path.parent.name != "testing" and name in path.read_text()}
 
 
 def test_only_the_policy_compares_roles() -> None:
@@ -135,6 +135,11 @@ def test_only_the_database_room_opens_connections() -> None:
 
 def test_only_the_extensions_commit() -> None:
     assert calls("session.commit(") == {"extensions.py"}
+
+
+def test_nothing_that_serves_uses_the_testers_kit() -> None:
+    users = {str(path.relative_to(PORTAL)) for path in PORTAL.rglob("*.py") for module in imported_modules(path) if module[0] == "testing"}
+    assert {name.split("/")[0] for name in users} == {"testing"}
 
 
 PAGES = sorted(path for path in TEMPLATES.rglob("*.html") if path.parent.name not in {"layouts", "components", "mail"})

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg2
 import pytest
 
+from portal.database import connect
 from tests.attack.catalog import RULES
 from tests.attack.furniture import FREE_AGENT, NOBODYS, TENANT_COLUMN, furnish, id_of, put, rows_of, session
 from tests.attack.roles import DENIED, NO_SUCH_KEY, NO_UUID, Role
 from tests.attack.statements import NEVER, attacks, takeovers
-from tests.cast import plain
 
 TABLES = sorted(TENANT_COLUMN)
 
@@ -21,7 +21,7 @@ TABLES = sorted(TENANT_COLUMN)
 @pytest.fixture
 def catalog(cluster: Any, database: str) -> Iterator[Any]:
     """A superuser's cursor; what it changes is undone."""
-    connection = psycopg2.connect(plain(cluster.superuser_url(database)))
+    connection = connect(cluster.superuser_url(database))
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL search_path = public")
         yield cursor

@@ -9,9 +9,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from tests.browser import Browser
-from tests.cast import PASSWORD
-from tests.conftest import settings_for
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD
 
 DUBLIN = {
     "address-country": "IE",
@@ -295,7 +294,7 @@ def test_one_email_by_whatever_case_is_one_account_in_an_organization(app: Flask
 def test_registrations_are_limited_per_network(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
     from portal import create_app
 
-    app = create_app(settings_for(cluster, database, tmp_path, registration_limit="2 per hour"))
+    app = create_app(cluster.settings(database, tmp_path, registration_limit="2 per hour"))
     for _ in range(2):
         send(Browser(app, "203.0.113.5"), typed(name=""), expect=422)
     send(Browser(app, "203.0.113.5"), typed(), expect=429)
@@ -375,7 +374,7 @@ def test_a_password_gets_a_hint_and_is_not_repeated(browser: Browser) -> None:
 def test_closed_registration_says_whom_to_ask_and_takes_nothing(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> None:
     from portal import create_app
 
-    settings = settings_for(cluster, database, tmp_path, registration="closed", registration_contact="office@portal.example")
+    settings = cluster.settings(database, tmp_path, registration="closed", registration_contact="office@portal.example")
     browser = Browser(create_app(settings))
     assert "office@portal.example" in browser.get("organizations.register").text
     browser.post("organizations.register", typed(), expect=403)

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 
-from tests.browser import Browser
+from portal.testing.browser import Browser
 from tests.statements import counted
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.browser import Browser
+from portal.testing.browser import Browser
 from tests.statements import counted
 from tests.test_organizations import DUBLIN
 

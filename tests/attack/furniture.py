@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid5
 
-import psycopg2
 from psycopg2.extras import Json
 
-from tests.cast import NAMESPACE, Organization, plain
+from portal.database import connect
+from portal.testing.cast import NAMESPACE, Organization
 
 FREE_AGENT = str(uuid5(NAMESPACE, "free agent"))
 NOBODYS = str(uuid5(NAMESPACE, "no organization"))
@@ -36,7 +36,7 @@ def id_of(tenant: Organization, thing: str) -> str:
 
 def furnish(owner_url: str, cast: SimpleNamespace) -> None:
     """From the owner's side, beside the people that the cast already is."""
-    with psycopg2.connect(plain(owner_url)) as connection, connection.cursor() as cursor:
+    with connect(owner_url) as connection, connection.cursor() as cursor:
         for tenant in vars(cast).values():
             cursor.execute("UPDATE tenants SET access_code = name WHERE id = %s", [str(tenant.id)])
             for table, row in rows_of(tenant).items():

@@ -5,7 +5,8 @@ from typing import Any
 
 import psycopg2
 
-from tests.cast import Person, plain
+from portal.database import connect
+from portal.testing.cast import Person
 
 DENIED = "42501"  # insufficient_privilege: no right, or a row that a policy does not let pass
 NO_UUID = "22P02"
@@ -30,7 +31,7 @@ class Role:
     """A connection as one of the portal's roles; what it does, stays done."""
 
     def __init__(self, url: str) -> None:
-        self.connection = psycopg2.connect(plain(url))
+        self.connection = connect(url)
 
     def do(self, statement: str, values: Any = None, *, tenant: Any = None, user: Any = None, role: str | None = None) -> Outcome:
         """Bound to these, where they are not None; what is None is not even set."""

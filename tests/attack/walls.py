@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import event, text
 
 from portal.extensions import db
-from tests.browser import Browser
+from portal.testing.browser import Browser
 from tests.test_doors import doors, path_of
 
 BOUND = text("SELECT current_setting('app.tenant_id', true), current_setting('app.user_id', true), current_setting('app.role', true)")

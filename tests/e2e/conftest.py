@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from werkzeug.serving import make_server
 
 from portal import create_app
-from tests.conftest import CHROMIUM, settings_for
+from tests.conftest import CHROMIUM
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -38,7 +38,7 @@ def address(cluster: Any, database: str, tmp_path_factory: pytest.TempPathFactor
     """The portal served on a free port, on the worker's own database."""
     server = make_server("127.0.0.1", 0, None, threaded=True)
     address = f"http://localhost:{server.server_port}"
-    server.app = create_app(settings_for(cluster, database, tmp_path_factory.mktemp("served"), public_url=address, pool_size=10))
+    server.app = create_app(cluster.settings(database, tmp_path_factory.mktemp("served"), public_url=address, pool_size=10))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield address

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.cast import PASSWORD
+from portal.testing.cast import PASSWORD
 from tests.e2e.conftest import NARROW, WIDE, Open
 
 ORGANIZATIONS = [

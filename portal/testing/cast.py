@@ -10,10 +10,11 @@ import psycopg2
 import psycopg2.extras
 
 from portal.auth.passwords import hashed
+from portal.database import connect
 from portal.values import email_key, sort_key, username_key
 
 NAMESPACE = UUID("6f1c1a52-7a0e-4a57-9a3b-0d7f6a2b9c11")
-PASSWORD = "a lantern over the quiet harbour"
+PASSWORD = "a lantern over the quiet harbour"  # noqa: S105
 TENANTS = {"acme": True, "globex": True, "hades": False, "platform": True}
 PEOPLE = {
     "user": ("user", True),
@@ -71,26 +72,28 @@ def password_hash() -> str:
 
 
 def write_cast(owner_url: str, cast: SimpleNamespace) -> None:
-    """Put the cast into an empty database, from the owner's side."""
+    """Put the cast into an empty database, from the owner's side. Raises RuntimeError where organizations are already: they may be real."""
     tenants: list[tuple[Any, ...]] = []
     people: list[tuple[Any, ...]] = []
     for tenant in vars(cast).values():
         tenants.append((str(tenant.id), tenant.name, tenant.subdomain, tenant.is_active, f"CANARY-{tenant.subdomain} instructions"))
-        people += [
-            (
-                str(person.id), str(tenant.id), person.role, person.is_active, password_hash(), person.username, username_key(person.username),
-                person.email, email_key(person.email), f"CANARY-{tenant.subdomain}", person.username.title(), sort_key(person.username), True,
-            )
-            for person in tenant.people.values()
-        ]  # fmt: skip
-    with psycopg2.connect(plain(owner_url)) as connection, connection.cursor() as cursor:
+        people += [row_of(person) for person in tenant.people.values()]
+    with connect(owner_url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM tenants)")
+        if cursor.fetchone()[0]:
+            raise RuntimeError("This database holds organizations; the cast belongs into an empty one.")
         insert = psycopg2.extras.execute_values
         insert(cursor, "INSERT INTO tenants (id, name, subdomain, is_active, description) VALUES %s", tenants)
-        columns = "id, tenant_id, role, is_active, hashed_password, username, username_key, email, email_key, first_name, last_name, sort_key, is_verified"
-        insert(cursor, f"INSERT INTO users ({columns}) VALUES %s", people)
+        insert(cursor, f"INSERT INTO users ({COLUMNS}) VALUES %s", people)
     connection.close()
 
 
-def plain(url: str) -> str:
-    """The URL as psycopg2 itself reads it."""
-    return url.replace("postgresql+psycopg2://", "postgresql://")
+COLUMNS = """
+    id, tenant_id, role, is_active, hashed_password, username, username_key, email, email_key,
+    first_name, last_name, sort_key, is_verified"""
+
+
+def row_of(person: Person) -> tuple[Any, ...]:
+    keys = username_key(person.username), person.email, email_key(person.email)
+    names = f"CANARY-{person.subdomain}", person.username.title(), sort_key(person.username)
+    return (str(person.id), str(person.tenant_id), person.role, person.is_active, password_hash(), person.username, *keys, *names, True)

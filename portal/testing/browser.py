@@ -43,7 +43,7 @@ class Page:
         control = self.soup.select_one(f'[name="{field}"]')
         assert control is not None, f"no field {field}"
         told = [self.soup.find(id=name) for name in str(control.get("aria-describedby") or "").split()]
-        faults = [fault for one in told if one for fault in ([one] if "refused" in one.get("class", []) else one.select(".refused"))]
+        faults = [fault for one in told if one for fault in ([one] if "refused" in (one.get("class") or []) else one.select(".refused"))]
         return " ".join(fault.get_text(" ", strip=True) for fault in faults)
 
     def form(self, css: str = "main form[method=post]") -> dict[str, str]:
@@ -56,7 +56,7 @@ class Page:
         assert len(ids) == len(set(ids)), f"ids twice: {sorted(i for i in ids if ids.count(i) > 1)}"
         for form in self.soup.select("form"):
             assert form.get("action"), f"a form without action: {form}"
-            if form.get("method", "get").lower() == "post":
+            if str(form.get("method", "get")).lower() == "post":
                 assert form.select_one("[name=csrf_token]"), f"a form without token: {form.get('action')}"
         for control in self.soup.select("input:not([type=hidden]), select, textarea"):
             labelled = control.get("aria-label") or control.get("aria-labelledby") or control.find_parent("label")
