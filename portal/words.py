@@ -1,16 +1,17 @@
 """What every template may use: the reader's theme, the doors that exist, and figures and times in words."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, request, url_for
+from flask import Flask, g, request, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
 from portal import policy
 from portal.audit.sentences import sentence
 from portal.extensions import settings
+from portal.values import zone
 
 THEMES = ("light", "dark", "system")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
@@ -30,15 +31,23 @@ def everywhere() -> dict[str, Any]:
         "current_user": current_user,
         "policy": policy,
         "theme": current_theme(),
+        "density": getattr(reader(), "density", None) or "comfortable",
         "navigation": navigation,
         "registration_open": settings().registration == "open",
         "insecure": settings().insecure,
     }
 
 
+def reader() -> Any:
+    """Whoever is signed in and was looked up by this request; None for a visitor, who is looked up by nobody here."""
+    actor = g.get("_login_user")
+    return actor if actor is not None and actor.is_authenticated else None
+
+
 def current_theme() -> str:
-    """What this browser chose, 'system' when it chose nothing."""
-    theme = request.cookies.get("theme", "system")
+    """What the reader chose, else what this browser chose, 'system' when neither chose anything."""
+    actor = reader()
+    theme = (actor.theme if actor else None) or request.cookies.get("theme", "system")
     return theme if theme in THEMES else "system"
 
 
@@ -61,9 +70,12 @@ def number(figure: int | None) -> str:
 
 
 def when(moment: datetime | None) -> Markup | str:
-    """A <time> in UTC, which the page's script turns into the reader's zone; 'never' for None."""
+    """A <time> in the zone that the reader chose, else in UTC, which the page's script turns into the device's; 'never' for None."""
     if moment is None:
         return "never"
-    exact = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
-    return Markup('<time class="when" datetime="{}" title="{}">{}</time>').format(exact, f"{moment:%Y-%m-%d %H:%M:%S} UTC", shown)
+    chosen = getattr(reader(), "time_zone", None)
+    local = moment.astimezone(zone(chosen) if chosen else UTC)
+    name, kind = local.tzname(), "" if chosen else "when"
+    exact = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    shown = f"{local.day} {local:%b %Y, %H:%M} {name}"
+    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(kind, exact, f"{local:%Y-%m-%d %H:%M:%S} {name}", shown)
