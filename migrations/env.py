@@ -50,7 +50,9 @@ def models() -> MetaData | None:
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
-    """Leave out the tables of the legacy neighbours: they are in the database and not in the models."""
+    """Leave out the tables of the legacy neighbours, and indexes over expressions, which Alembic cannot compare; a test does."""
+    if kind == "index" and (name or "").startswith("users_by_"):
+        return False
     return kind != "table" or (target is not None and name in target.tables)
 
 
@@ -105,6 +107,7 @@ def run() -> None:
             version_table="portal_alembic_version",
             transaction_per_migration=True,
             include_name=is_ours,
+            include_object=lambda _thing, name, kind, *_: is_ours(name, kind, None),
             compare_type=True,
             compare_server_default=True,
             process_revision_directives=stamp_new_revisions,

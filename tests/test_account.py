@@ -233,7 +233,7 @@ def test_what_the_forms_do_not_offer_cannot_be_posted(app: Flask, cast: SimpleNa
     here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "", **smuggled})
     after = stored(owner, cast.acme.user)
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"first_name", "sort_key", "version", "updated_at", "theme", "density"}
+    assert changed == {"first_name", "sort_key", "search_text", "version", "updated_at", "theme", "density"}
 
 
 # E-mail, and the password that confirms it

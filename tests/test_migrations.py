@@ -221,8 +221,10 @@ def test_the_models_make_the_same_tables_as_the_revisions(cluster: Any, empty: D
     with new_database(cluster) as plain:
         db.metadata.create_all(plain.engine)
         made, said = empty.catalog(), plain.catalog()
+    by_hand = {row for row in made["indexes"] if "users_by_grams" in str(row)}  # over functions that the models cannot make
+    assert len(by_hand) == 1
     for kind in ("columns", "constraints", "indexes"):
-        assert made[kind] == said[kind]
+        assert made[kind] - by_hand == said[kind]
 
 
 def test_nothing_goes_below_the_legacy_schema(legacy: Database) -> None:

@@ -134,7 +134,13 @@ def enter(account: Any, origin: Origin, fresh_hash: str | None = None) -> str:
         raise Invalid(WRONG)
     credential = open_session(account.tenant_id, account.id, account.role, account.auth_epoch, origin)
     about = {"tenant_id": account.tenant_id, "object_type": "user", "object_id": account.id}
-    audit.record("signed_in", actor_id=account.id, actor_name=full_name(*name), network=origin.network, **about)
+    audit.record(
+        "signed_in",
+        actor_id=account.id,
+        actor_name=full_name(name.first_name, name.last_name, str(name.username)),
+        network=origin.network,
+        **about,
+    )
     return credential
 
 
@@ -206,12 +212,12 @@ def confirm(command: Confirmed, *, by: Actor) -> None:
     on_its_own(lambda: db.session.execute(update(SignInSession).where(*this).values(confirmed_at=func.now())))
 
 
-def _prove(typed: str, field: str, by: Actor) -> str:
+def _prove(typed: str, field: str, by: Actor) -> str | None:
     """The stored hash of the actor's password, which was typed right; raises Invalid beside `field`, or TooMany."""
     guesses = Guesses(by.id)
     guesses.count()
     mine = (User.tenant_id == by.tenant_id, User.id == by.id)
-    stored: str = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
+    stored = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
     release()  # no connection is held while hashing
     if not passwords.verified(typed, stored)[0]:
         raise Invalid(fields={field: "This is not your password."})

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.users.models import Role, User
-from portal.values import email_key, sort_key, username_key
+from portal.values import email_key, username_key
 
 
 def account(tenant_id: UUID, user_id: UUID) -> User | None:
@@ -17,7 +17,7 @@ def account(tenant_id: UUID, user_id: UUID) -> User | None:
 def new_account(
     *, user_id: UUID, tenant_id: UUID, role: Role, username: str, email: str, first_name: str, last_name: str, hashed_password: str
 ) -> User:
-    """An account with the keys that it is found and sorted by, written into the running transaction."""
+    """An account with the keys that it is found by, written into the running transaction."""
     user = User(
         id=user_id,
         tenant_id=tenant_id,
@@ -30,7 +30,6 @@ def new_account(
         first_name=first_name,
         last_name=last_name,
     )
-    user.sort_key = sort_key(user.sortable_name)
     db.session.add(user)
     db.session.flush()
     return user

@@ -18,6 +18,7 @@ from portal.values.texts import (
     clean_name,
     clean_person_name,
     fingerprint,
+    folded,
     full_name,
     sort_key,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "email_key",
     "example_phone",
     "fingerprint",
+    "folded",
     "format_address",
     "format_phone",
     "full_name",

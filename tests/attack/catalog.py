@@ -61,6 +61,11 @@ FUNCTIONS = {
     "may_use_agent(uuid,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "organization_directory(text) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
+    "search_gram(uuid,text) of portal_owner, for portal_app portal_owner portal_platform",
+    "search_grams(uuid,text) of portal_owner, for portal_app portal_owner portal_platform",
+    "wanted_grams(uuid,text) of portal_owner, for portal_owner",
+    "find_users(text,integer) of portal_owner, for portal_app portal_owner portal_platform"
+    ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
     "sees_agent(uuid,boolean,uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
 }
 LIMITS = {"statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s"}
