@@ -16,15 +16,32 @@ from portal import create_app
 from portal.config import Settings
 from portal.database import connect
 from portal.testing import Browser, Cluster, the_cast, write_cast
+from tests.pooler import PGBOUNCER, PORT, pooling
 
 TEMPLATE = "portal_template"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OLDER_POSTGRESQL = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)
+# Marks of tests that need something which not every machine has: what that is, where it was found, Debian's package of it.
+OPTIONAL = {
+    "e2e": ("Browser tests", "Chromium", CHROMIUM, "chromium"),
+    "pooler": ("Tests of a pooler", "PgBouncer", PGBOUNCER, "pgbouncer"),
+    "older_postgresql": ("Tests on an older PostgreSQL", "PostgreSQL of Debian", OLDER_POSTGRESQL, "postgresql"),
+}
+EVERYTHING = os.environ.get("PORTAL_TESTS") == "all"  # a machine that lacks something is refused, as in .ci/run
+THROUGH = os.environ.get("PORTAL_TESTS_THROUGH")  # "pgbouncer": app, platform and worker reach the run's database through one
+CONNECTIONS = 2  # that PgBouncer may open for each database and role, so that tests share them
 RUNNING = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for mark, (tests, need, *_) in OPTIONAL.items():
+        config.addinivalue_line("markers", f"{mark}: {tests.lower()}, which need {need}")
     if hasattr(config, "workerinput"):
         return
+    if EVERYTHING and (missing := [line for line in left_out() if line]):
+        raise pytest.UsageError("PORTAL_TESTS=all, but: " + " ".join(missing))
+    if THROUGH and not (THROUGH == "pgbouncer" and PGBOUNCER):
+        raise pytest.UsageError(f"PORTAL_TESTS_THROUGH names {THROUGH}; only pgbouncer is known, and it must be installed.")
     folder = Path(tempfile.mkdtemp(prefix="portal-tests-"))
     RUNNING.callback(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
@@ -33,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PORTAL_TEST_CLUSTER"] = str(folder / "instance")
     cluster.create_database(TEMPLATE)
     cluster.migrate(TEMPLATE)
+    if THROUGH:
+        os.environ["PORTAL_TEST_POOLER"] = str(RUNNING.enter_context(pooling(cluster, connections=CONNECTIONS)).folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -40,24 +59,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without Chromium the browser tests are left out, and one line says so; .ci/run demands them."""
+    """Tests whose need this machine does not have are left out, and a line says so; PORTAL_TESTS=all demands them."""
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.e2e)
-    if CHROMIUM or os.environ.get("PORTAL_BROWSER_TESTS") == "required":
-        return
-    left_out = [item for item in items if item.get_closest_marker("e2e")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    lacking = {mark for mark, (_, _, found, _) in OPTIONAL.items() if not found}
+    left = [item for item in items if lacking & {mark.name for mark in item.iter_markers()}]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"Browser tests: {CHROMIUM}" if CHROMIUM else "Browser tests are left out: no Chromium was found (apt-get install chromium)."
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [*left_out(), *["The database is reached through PgBouncer."] * bool(THROUGH)]
+
+
+def left_out() -> list[str]:
+    """A sentence about each kind of test that this machine cannot run."""
+    missing = [(tests, need, package) for tests, need, found, package in OPTIONAL.values() if not found]
+    return [f"{tests} are left out: no {need} was found (apt-get install {package})." for tests, need, package in missing]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    return Cluster(Path(os.environ["PORTAL_TEST_CLUSTER"]))
+    pooler = os.environ.get("PORTAL_TEST_POOLER")
+    return Cluster(Path(os.environ["PORTAL_TEST_CLUSTER"]), (Path(pooler), PORT) if pooler else None)
 
 
 @pytest.fixture(scope="session")
