@@ -38,8 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{mark}: {tests.lower()}, which need {need}")
     if hasattr(config, "workerinput"):
         return
-    if EVERYTHING and (missing := [line for line in left_out() if line]):
-        raise pytest.UsageError("PORTAL_TESTS=all, but: " + " ".join(missing))
+    if EVERYTHING and (missing := lacking()):
+        raise pytest.UsageError(f"PORTAL_TESTS=all needs everything, but {'; '.join(missing.values())}.")
     if THROUGH and not (THROUGH == "pgbouncer" and PGBOUNCER):
         raise pytest.UsageError(f"PORTAL_TESTS_THROUGH names {THROUGH}; only pgbouncer is known, and it must be installed.")
     folder = Path(tempfile.mkdtemp(prefix="portal-tests-"))
@@ -63,20 +63,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.e2e)
-    lacking = {mark for mark, (_, _, found, _) in OPTIONAL.items() if not found}
-    left = [item for item in items if lacking & {mark.name for mark in item.iter_markers()}]
+    left = [item for item in items if lacking().keys() & {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    return [*left_out(), *["The database is reached through PgBouncer."] * bool(THROUGH)]
+    left = [f"{OPTIONAL[mark][0]} are left out: {reason}." for mark, reason in lacking().items()]
+    return [*left, *["The database is reached through PgBouncer."] * bool(THROUGH)]
 
 
-def left_out() -> list[str]:
-    """A sentence about each kind of test that this machine cannot run."""
-    missing = [(tests, need, package) for tests, need, found, package in OPTIONAL.values() if not found]
-    return [f"{tests} are left out: no {need} was found (apt-get install {package})." for tests, need, package in missing]
+def lacking() -> dict[str, str]:
+    """The marks of the tests that this machine cannot run, and why."""
+    return {mark: f"no {need} was found (apt-get install {package})" for mark, (_, need, found, package) in OPTIONAL.items() if not found}
 
 
 @pytest.fixture(scope="session")

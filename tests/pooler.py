@@ -66,7 +66,7 @@ def pooling(cluster: Cluster, *, connections: int) -> Iterator[Pooler]:
     account, passwords = cluster.instance.account, cluster.instance.secrets()
     folder = Path(tempfile.mkdtemp(prefix="portal-pooler-"))
     shutil.chown(folder, account.uid, account.gid)
-    logins = {role: passwords[role] for who, role in ROLES.items() if who != "owner"} | {ADMIN: new_secret()}
+    logins = {role: passwords[role] for role in ROLES.values()} | {ADMIN: new_secret()}
     pooler = Pooler(folder)
     with acting_as(account):
         _write(folder / "userlist.txt", "".join(f'"{role}" "{password}"\n' for role, password in logins.items()))

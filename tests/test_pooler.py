@@ -4,6 +4,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from portal import create_app
-from portal.database import tenancy
+from portal.database import connect, health, tenancy
+from portal.database.migrate import upgrade
 from portal.extensions import db
 from portal.testing import Cluster
 from tests.attack.furniture import NOBODYS
@@ -224,7 +226,9 @@ def test_ten_thousand_transactions_over_two_connections_see_and_change_only_thei
     assert counted["total_xact_count"] >= 12_100
 
 
-def test_after_crashes_the_connections_that_are_left_know_nobody(pooled: Flask, pooler: Pooler, database: str, cast: SimpleNamespace) -> None:
+def test_after_crashes_the_connections_that_are_left_know_nobody(
+    pooled: Flask, pooler: Pooler, database: str, cast: SimpleNamespace
+) -> None:
     findings = Findings()
     work = Work(pooled, turns_of(cast), findings, ends=tuple(CRASHES))
     for thread in range(3):  # one after the other: who loses its connection takes the pool's others along
@@ -243,3 +247,27 @@ def test_what_is_bound_for_the_session_is_found_by_others(pooled: Flask, cast: S
     strangers = [found for expected, found in findings.wrong if expected == NOBODY.expected]
     assert len(strangers) > 10
     assert all(people for *_, people, _tenants in strangers)
+
+
+def test_migrations_leave_no_lock_and_no_setting_on_the_poolers_connections(cluster: Cluster, pooler: Pooler) -> None:
+    cluster.create_database("pooled")
+    straight = cluster.urls("pooled")["owner"]
+    through = f"{straight.partition('?')[0]}?host={pooler.folder}&port={PORT}"
+    try:
+        upgrade(through)
+        left = pooler.server_processes("pooled")
+        assert len(left) == CONNECTIONS
+        with closing(connect(straight)) as connection:
+            assert not health.migrations_pending(connection)
+            assert answer(connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = ANY (%s)", list(left)) == (0,)
+        with closing(connect(through)) as one, closing(connect(through)) as another:  # in open transactions, so that each has its own
+            looks = [answer(each, "SELECT current_setting('lock_timeout'), pg_backend_pid()") for each in (one, another)]
+            assert {(limit, process in left) for limit, process in looks} == {("0", True)}
+    finally:
+        cluster.drop_database("pooled")
+
+
+def answer(connection: Any, statement: str, *values: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()
