@@ -30,7 +30,9 @@ from tests.attack.walls import close
 
 TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
 CONTENT = 'SELECT count(*), md5(string_agg(one::text, chr(10) ORDER BY one::text COLLATE "C")) FROM {} AS one'
-COMMANDS = re.findall(r"^sudo -u postgres (pg_dump|pg_restore) (.*)$", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE)
+COMMANDS = re.findall(
+    r"^runuser -u postgres -- (pg_dump|pg_restore) (.*)$", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE
+)
 
 
 @dataclass
@@ -161,7 +163,7 @@ def restored_by_superuser(source: Place, file: Path, instance: Instance) -> Plac
 
 def as_told(name: str, options: str, file: Path, url: str) -> None:
     """Run a line of docs/operations.md, with this file and this server in the place of those that it names."""
-    told = [re.sub(r"/var/backups/[\w.-]+", str(file), word) for word in shlex.split(options)]
+    told = [re.sub(r"/var/backups/[\w./-]+", str(file), word) for word in shlex.split(options)]
     program(name, [word for word in told if word not in (DATABASE, f"--dbname={DATABASE}")], url)
 
 

@@ -11,10 +11,6 @@ from portal.database import binaries, connect, libpq_url
 from portal.database.cluster import database_running, instance_meant
 from portal.system import StartRefused
 
-ELSEWHERE = (
-    "The database is on a server of its own, where the portal's roles may not do this; docs/operations.md says how its superuser does."
-)
-
 
 def back_up(settings: Settings, file: Path) -> None:
     """Write the embedded database into a new `file` that only its owner reads. Raises `StartRefused`; what exists is never touched."""
@@ -61,7 +57,7 @@ def restore(settings: Settings, file: Path) -> None:
 def _superuser(settings: Settings) -> str:
     instance = instance_meant(settings)
     if instance is None:
-        raise StartRefused(ELSEWHERE)
+        raise StartRefused("The database is on a server of its own, where its superuser does this; docs/operations.md says how.")
     return instance.urls()["superuser"]
 
 
