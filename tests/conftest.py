@@ -20,11 +20,13 @@ from tests.pooler import PGBOUNCER, PORT, pooling
 
 TEMPLATE = "portal_template"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROXIES = {name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("nginx", "caddy")}
 OLDER_POSTGRESQL = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)
 # Marks of tests that need something which not every machine has: what that is, where it was found, Debian's package of it.
 OPTIONAL = {
     "e2e": ("Browser tests", "Chromium", CHROMIUM, "chromium"),
     "pooler": ("Tests of a pooler", "PgBouncer", PGBOUNCER, "pgbouncer"),
+    "proxy": ("Tests behind a proxy", "nginx and Caddy", all(PROXIES.values()), "nginx caddy openssl"),
     "older_postgresql": ("Tests on an older PostgreSQL", "PostgreSQL of Debian", OLDER_POSTGRESQL, "postgresql"),
 }
 EVERYTHING = os.environ.get("PORTAL_TESTS") == "all"  # a machine that lacks something is refused, as in .ci/run
