@@ -31,6 +31,10 @@ SIGNING = "a key that only these tests use, 32+"
 
 @pytest.fixture
 def place() -> Iterator[Path]:
+    yield from a_place()
+
+
+def a_place() -> Iterator[Path]:
     """A folder that the unprivileged account can reach: pytest's own are private to who runs it."""
     made = Path(tempfile.mkdtemp(prefix="portal-place-"))
     made.chmod(0o755)
@@ -41,6 +45,10 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
+    return free_port()
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 

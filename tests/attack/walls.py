@@ -46,11 +46,11 @@ def watched(app: Flask) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
 
 @contextmanager
 def a_role(cluster: Any, database: str, rights: str) -> Iterator[str]:
-    """The address of a login of this run; the rights of portal_app come with it."""
+    """The address of a login of this run, past any pooler, which knows the portal's roles only; the rights of portal_app come with it."""
     name = f"{database}_mighty"
     cluster.administer(f"CREATE ROLE {name} LOGIN PASSWORD 'mighty' {rights}")
     try:
-        yield re.sub("//portal_app:[^@]*@", f"//{name}:mighty@", cluster.urls(database)["app"])
+        yield re.sub("//portal_app:[^@]*@", f"//{name}:mighty@", cluster.instance.urls(database)["app"])
     finally:
         cluster.administer(f"DROP ROLE {name}")
 
