@@ -221,6 +221,18 @@ def test_a_person_signs_in_and_finds_what_was_written(restored: Place, cast: Sim
     Browser(restored.app).sign_in(cast.platform.super).get("/")
 
 
+def test_a_file_from_a_server_of_ones_own_comes_back_in_an_embedded_database(source: Place, place: Path, running: Any) -> None:
+    own = restored_by_superuser(source, place / "moved.dump", running(place / "own"))
+    (options,) = [options for name, options in COMMANDS if name == "pg_dump"]
+    as_told("pg_dump", options, place / "back.dump", own.superuser)
+    fresh = embedded(running(place / "back"))
+    assert fresh.run("restore", str(place / "back.dump"))[0] == 0
+    assert fresh.content() == source.content()
+    assert fresh.run("doctor")[0] == 0
+    for made in (own, fresh):
+        close(made.app)
+
+
 # Who may make one, and what is never overwritten
 
 
