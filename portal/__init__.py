@@ -99,8 +99,9 @@ def _open_doors(app: Flask) -> None:
     from portal.health.pages import blueprint as health
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
+    from portal.users.pages import blueprint as users
 
-    for blueprint in (overview, organizations, audit, auth, account, appearance, health):
+    for blueprint in (overview, users, organizations, audit, auth, account, appearance, health):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

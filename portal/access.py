@@ -16,7 +16,7 @@ from portal.auth import services as auth
 from portal.errors import Forbidden, NotFound, Unauthenticated
 from portal.extensions import login
 from portal.organizations import services as organizations
-from portal.policy import Allowed, Answer, Denied
+from portal.policy import Allowed, Answer, Denied, is_platform
 from portal.users import services as users
 
 View = Callable[..., Any]
@@ -62,6 +62,8 @@ def _guarded(view: View, question: Question | None) -> View:
         if not current_user.is_authenticated:
             raise Unauthenticated
         actor = current_user._get_current_object()
+        if is_platform(actor.role):
+            auth.act_above(actor)
         seen = _seen(url, actor, {*asked, *wanted})
         answer = question(actor, *(seen[name] for name in asked)) if question else Allowed()
         if isinstance(answer, Denied):

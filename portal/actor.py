@@ -21,8 +21,8 @@ class Origin:
 class Actor(UserMixin):
     """A signed-in account and its session; every service takes it as `by=`.
 
-    `confirmed` is true while the password was typed in this session in the last five minutes. `theme`, `time_zone` and `density` are
-    None where the person has chosen nothing.
+    `confirmed` is true while the password was typed in this session in the last five minutes. `theme`, `time_zone`, `density` and
+    what the table of users shows are None where the person has chosen nothing.
     """
 
     id: UUID
@@ -40,6 +40,8 @@ class Actor(UserMixin):
     theme: str | None
     time_zone: str | None
     density: str | None
+    table_columns: str | None
+    table_rows: int | None
     credential: str = field(repr=False)
     origin: Origin
 

@@ -16,6 +16,7 @@ from portal.values import zone
 THEMES = ("light", "dark", "system")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
+    ("Users", "users.index", policy.administers_organization),
     ("Audit log", "audit.index", policy.administers_organization),
     ("Settings", "organizations.settings", policy.administers_organization),
 )
@@ -54,10 +55,16 @@ def current_theme() -> str:
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
     return [
-        {"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint}
+        {"label": label, "url": url_for(endpoint), "current": _is_current(endpoint)}
         for label, endpoint, question in NAVIGATION
         if question is None or question(current_user)
     ]
+
+
+def _is_current(endpoint: str) -> bool:
+    """The page itself, or one below it: of the blueprint whose index this is."""
+    blueprint, _, name = endpoint.partition(".")
+    return request.endpoint == endpoint or (name == "index" and request.blueprint == blueprint)
 
 
 def role_name(role: str) -> str:

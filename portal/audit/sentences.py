@@ -13,6 +13,12 @@ SENTENCES = {
     "email_change_asked": "asked for another e-mail address",
     "email_change_dropped": "kept the e-mail address after all",
     "password_changed": "changed the own password",
+    "role_changed": "changed a role",
+    "administration_handed_over": "handed over the administration",
+    "user_deactivated": "deactivated an account",
+    "user_reactivated": "reactivated an account",
+    "user_signed_out": "ended all sessions of an account",
+    "user_removed": "removed an account",
     "refused": "was refused at a door",
     "platform_account_created": "was made a platform account",
 }

@@ -77,6 +77,12 @@ def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
     return list(db.session.execute(select(*columns).where(*about).order_by(AuditEntry.seq.desc()).limit(limit)).all())
 
 
+def about(tenant_id: UUID, object_id: UUID, limit: int) -> list[Any]:
+    """The newest entries about one object. One statement."""
+    conditions = (AuditEntry.tenant_id == tenant_id, AuditEntry.object_id == object_id)
+    return list(db.session.execute(select(*SHOWN).where(*conditions).order_by(AuditEntry.seq.desc()).limit(limit)).all())
+
+
 def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None, days_in: str = "UTC") -> list[Any]:
     """The newest entries that were asked for: `limit` (a page) and one more where there are further ones. One statement.
 

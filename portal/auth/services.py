@@ -17,7 +17,7 @@ from portal.auth.models import SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
 from portal.errors import Invalid
-from portal.extensions import db, on_its_own, release, rollback, settings
+from portal.extensions import commit, db, on_its_own, release, rollback, settings
 from portal.users.models import User
 from portal.values import device_name, email_key, fingerprint, full_name, username_key
 
@@ -48,7 +48,7 @@ FIND_ACTOR = text(
     tenancy.BIND_TENANT
     + f"""
     SELECT u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
-           u.theme, u.time_zone, u.density, s.id AS session_id, s.created_at AS signed_in_at,
+           u.theme, u.time_zone, u.density, u.table_columns, u.table_rows, s.id AS session_id, s.created_at AS signed_in_at,
            s.confirmed_at > now() - interval '5 minutes' AS confirmed, s.seen_at < now() - interval '1 minute' AS stale
     {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
 )
@@ -160,6 +160,12 @@ def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: O
         )
     )
     return f"{tenant.hex}.{secret}"
+
+
+def act_above(actor: Actor) -> None:
+    """Let the rest of the request of somebody of the platform act as the platform's role, whose policies know the ranks above."""
+    commit()
+    tenancy.bind(actor.tenant_id, user=actor.id, role=actor.role, pool="platform")
 
 
 def end_session(credential: str) -> None:

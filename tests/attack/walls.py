@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 
 from portal.extensions import db
 from portal.testing.browser import Browser
-from tests.test_doors import doors, path_of
+from tests.test_doors import ENDING, doors, path_of
 
 BOUND = text("SELECT current_setting('app.tenant_id', true), current_setting('app.user_id', true), current_setting('app.role', true)")
 OWN_FILTER = re.compile(r"(\w+\.)?(?<!app\.)\b(tenant_id|(?<=\bt\.)id) = (CAST\(%\(\w+\)s AS uuid\)|%\(\w+\)s(::UUID)?)")
@@ -76,7 +76,7 @@ def walk(app: Flask, cast: SimpleNamespace) -> None:
         token = browser.token()
         for rule, method in doors(app):
             path = path_of(app, rule, cast)
-            if path == "/sign-out":
+            if rule.endpoint in ENDING:
                 continue
             response = browser.client.open(path, method=method, data={"csrf_token": token} if method == "POST" else None)
             seen = set(re.findall(r"CANARY-(\w+)", response.get_data(as_text=True)))
