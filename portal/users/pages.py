@@ -74,7 +74,10 @@ def columns(actor: Actor) -> Response:
 @signed_in
 def access(actor: Actor) -> Response:
     """Who may do what, asked of the rules themselves."""
-    return page("users/access.html", table=policy.table_of_roles(), ladder=policy.LADDER, why=_why_not(actor))
+    groups: dict[str, list[Any]] = {}
+    for line in policy.table_of_roles():
+        groups.setdefault(line[0], []).append(line)
+    return page("users/access.html", groups=groups, ladder=policy.LADDER, why=_why_not(actor))
 
 
 @blueprint.get("/<uuid:user_id>")
