@@ -5,8 +5,8 @@ organization's own trigrams: every fragment of three letters of a word, and the 
 organization, so that a neighbour's million users cost nothing. The search acts with its owner's rights, because row level security
 keeps `LIKE` from any index; it asks for the bound organization itself.
 
-`accepted_at` is None for somebody who was invited and has not accepted yet, `removed_at` tells when an account was erased; then the
-names, the username, the e-mail address and the password are gone, so that these columns may be empty.
+`accepted_at` is None for somebody who was invited and has not accepted yet, or who waits to be accepted. `removed_at` tells when an
+account was erased; then the names, the username, the e-mail address and the password are gone, so that these columns may be empty.
 """
 
 import unicodedata
@@ -104,8 +104,8 @@ def upgrade() -> None:
         ALTER TABLE users
             ALTER COLUMN sort_key SET DEFAULT '', ALTER COLUMN sort_key SET NOT NULL,
             ADD COLUMN state text NOT NULL GENERATED ALWAYS AS (
-                CASE WHEN removed_at IS NOT NULL THEN 'removed' WHEN accepted_at IS NULL THEN 'invited'
-                     WHEN is_active THEN 'active' ELSE 'deactivated' END) STORED,
+                CASE WHEN removed_at IS NOT NULL THEN 'removed' WHEN accepted_at IS NULL AND hashed_password IS NULL THEN 'invited'
+                     WHEN accepted_at IS NULL THEN 'waiting' WHEN is_active THEN 'active' ELSE 'deactivated' END) STORED,
             ADD CONSTRAINT users_inactive_unless_accepted CHECK (NOT is_active OR accepted_at IS NOT NULL AND removed_at IS NULL),
             ADD CONSTRAINT users_known_unless_removed CHECK (removed_at IS NOT NULL OR email IS NOT NULL),
             ADD CONSTRAINT users_named_once_accepted CHECK (

@@ -1,6 +1,5 @@
 """Signing in and out, and finding the actor behind a credential."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import commit, db, on_its_own, release, rollback, settings
 from portal.users.models import User
-from portal.values import device_name, email_key, fingerprint, full_name, username_key
+from portal.values import credential_parts, device_name, email_key, full_name, new_credential, username_key
 
 WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
 
@@ -84,12 +83,12 @@ def organization_id(subdomain: str) -> UUID | None:
 
 def actor_of(credential: str, origin: Origin) -> Actor | None:
     """Whoever holds this credential (`<tenant>.<secret>`), bound for the rest of the transaction; None when it opens nothing."""
-    tenant, secret = _parts(credential)
+    tenant, secret_hash = credential_parts(credential)
     if tenant is None:
         return None
     release()
     tenancy.bind(tenant, rides=True)
-    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": fingerprint(secret), **open_parameters()}
+    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": secret_hash, **open_parameters()}
     found = db.session.execute(FIND_ACTOR, parameters).mappings().first()
     if found is None:
         rollback()
@@ -146,20 +145,20 @@ def enter(account: Any, origin: Origin, fresh_hash: str | None = None) -> str:
 
 def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: Origin) -> str:
     """Write a new session into the running transaction; returns its credential, whose secret is kept nowhere else."""
-    secret = secrets.token_urlsafe(32)
+    credential, secret_hash = new_credential(tenant)
     hours = settings().platform_session_hours if policy.is_platform(role) else settings().session_hours
     db.session.execute(
         insert(SignInSession).values(
             tenant_id=tenant,
             user_id=user,
-            secret_hash=fingerprint(secret),
+            secret_hash=secret_hash,
             auth_epoch=auth_epoch,
             expires_at=datetime.now(UTC) + timedelta(hours=hours),
             user_agent=origin.user_agent,
             network=origin.network,
         )
     )
-    return f"{tenant.hex}.{secret}"
+    return credential
 
 
 def act_above(actor: Actor) -> None:
@@ -170,10 +169,10 @@ def act_above(actor: Actor) -> None:
 
 def end_session(credential: str) -> None:
     """End the session of a credential that its browser no longer keeps; binds the credential's tenant."""
-    tenant, secret = _parts(credential)
+    tenant, secret_hash = credential_parts(credential)
     if tenant is not None:
         tenancy.bind(tenant)
-        db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == tenant, SignInSession.secret_hash == fingerprint(secret)))
+        db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == tenant, SignInSession.secret_hash == secret_hash))
 
 
 def sign_out(*, by: Actor) -> None:
@@ -282,11 +281,3 @@ def _key(make: Any, typed: str) -> str | None:
         return str(make(typed))
     except ValueError:
         return None
-
-
-def _parts(credential: str) -> tuple[UUID | None, str]:
-    tenant, _, secret = str(credential).partition(".")
-    try:
-        return UUID(hex=tenant), secret
-    except ValueError:
-        return None, ""

@@ -40,7 +40,7 @@ class FindUsers(BaseModel):
 
     q: Annotated[str, Field(max_length=100)] = ""
     role: Annotated[Role | None, MayBeCleared] = None
-    state: Annotated[Literal["active", "deactivated", "invited", "removed"] | None, MayBeCleared] = None
+    state: Annotated[Literal["active", "deactivated", "invited", "waiting", "removed"] | None, MayBeCleared] = None
     verified: Annotated[Literal["yes", "no"] | None, MayBeCleared] = None
     signed_in: Annotated[Literal["never", "week", "quarter", "longer"] | None, MayBeCleared] = None
     sort: str = "name"

@@ -63,8 +63,8 @@ ORDERS = {
     "since": ("(CASE WHEN (created_at IS NULL) THEN '-infinity'::timestamp with time zone ELSE created_at END)",),
 }
 STATE = """
-    CASE WHEN removed_at IS NOT NULL THEN 'removed' WHEN accepted_at IS NULL THEN 'invited'
-         WHEN is_active THEN 'active' ELSE 'deactivated' END"""
+    CASE WHEN removed_at IS NOT NULL THEN 'removed' WHEN accepted_at IS NULL AND hashed_password IS NULL THEN 'invited'
+         WHEN accepted_at IS NULL THEN 'waiting' WHEN is_active THEN 'active' ELSE 'deactivated' END"""
 ERASED = "first_name, last_name, username, username_key, email, email_key, hashed_password, search_text, pending_email"
 IN_OFFICE = text("removed_at IS NULL")
 
@@ -74,10 +74,10 @@ class User(db.Model):  # type: ignore[name-defined]
 
     Of legacy twins, accounts that differ by upper and lower case only, the oldest has the key; the others have None.
     `theme`, `time_zone` (IANA), `density`, `table_columns` (names, separated by commas) and `table_rows` are None while the person has
-    chosen nothing. `pending_email` waits to be confirmed. `accepted_at` is None for somebody who was invited and has not accepted yet; such
-    an account has an address, but may have no names, no username and no password. `removed_at` says when an account was erased: names,
-    username, address and password are then None. `state` follows from all that: active, deactivated, invited or removed.
-    `search_text` is what a search looks through; its index, users_by_grams, is made by the revision alone.
+    chosen nothing. `pending_email` waits to be confirmed. `accepted_at` is None for somebody who was invited and has not accepted yet (such
+    an account has an address, but no password), or who joined by a code and waits to be accepted. `removed_at` says when an account was
+    erased: names, username, address and password are then None. `state` follows from all that: active, deactivated, invited, waiting or
+    removed. `search_text` is what a search looks through; its index, users_by_grams, is made by the revision alone.
     """
 
     __tablename__ = "users"

@@ -24,7 +24,7 @@ COLUMNS = {
     "name": "Name", "username": "Username", "email": "E-mail", "role": "Role", "state": "State",
     "last_sign_in": "Last sign-in", "since": "Since",
 }  # fmt: skip
-STATES = {"active": "Active", "deactivated": "Deactivated", "invited": "Invited", "removed": "Removed"}
+STATES = {"active": "Active", "deactivated": "Deactivated", "invited": "Invited", "waiting": "Waiting to be accepted", "removed": "Removed"}
 VERIFIED = {"yes": "E-mail confirmed", "no": "E-mail not confirmed"}
 SIGNED_IN = {
     "never": "Never signed in",

@@ -37,7 +37,9 @@ class Rule:
 # Capital letters for whole rows, small ones for some columns: Select Insert Update Delete.
 RIGHTS = {
     "tenants": "app: siu, platform: siu, worker: s",
-    "users": "app: SIu, platform: SIu",
+    "users": "app: SIuD, platform: SIuD",
+    "invitations": "app: SIu, platform: SIu",
+    "access_codes": "app: SIu, platform: SIu",
     "agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
@@ -223,12 +225,12 @@ RULES = {
         "ALTER ROLE portal_app SET statement_timeout = 0",
         {f"{role} {limit}" for role in ("portal_app", "portal_platform", "portal_worker") for limit in LIMITS},
     ),
-    "no role reads access codes and refresh tokens": Rule(
+    "no role reads refresh tokens": Rule(
         f"""SELECT concat(rolname, ' ', attrelid::regclass, '.', attname) FROM pg_roles, pg_attribute
             WHERE rolname IN {ROLES} AND attnum > 0
-            AND (attrelid = 'tenants'::regclass AND attname = 'access_code' OR attrelid = 'refresh_tokens'::regclass)
+            AND attrelid = 'refresh_tokens'::regclass
             AND has_column_privilege(rolname, attrelid, attname, 'SELECT, INSERT, UPDATE, REFERENCES')""",
-        "GRANT SELECT ON tenants TO portal_platform",
+        "GRANT SELECT (token) ON refresh_tokens TO portal_platform",
     ),
     "no role rewrites who a row is, whose it is or when it was made": Rule(
         f"""SELECT concat(rolname, ' ', relname, '.', attname) FROM pg_roles, pg_attribute JOIN pg_class ON pg_class.oid = attrelid
