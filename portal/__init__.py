@@ -97,10 +97,11 @@ def _open_doors(app: Flask) -> None:
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
     from portal.health.pages import blueprint as health
+    from portal.jobs.pages import blueprint as jobs
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
 
-    for blueprint in (overview, organizations, audit, auth, account, appearance, health):
+    for blueprint in (overview, organizations, audit, auth, account, appearance, jobs, health):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

@@ -15,6 +15,7 @@ from portal.actor import Actor, Origin, Ticket
 from portal.auth import services as auth
 from portal.errors import Forbidden, NotFound, Unauthenticated
 from portal.extensions import login
+from portal.jobs import services as jobs
 from portal.organizations import services as organizations
 from portal.policy import Allowed, Answer, Denied
 from portal.users import services as users
@@ -25,6 +26,7 @@ Question = Callable[..., Answer]
 NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
     "user_id": ("user", lambda actor, user_id: users.account(actor.tenant_id, user_id)),
     "session_id": ("session", lambda actor, session_id: auth.own_session(session_id, by=actor)),
+    "job_id": ("job", lambda actor, job_id: jobs.job(actor.tenant_id, job_id)),
 }
 # What a view or a question may ask for besides.
 GIVEN: dict[str, Callable[[Actor], Any]] = {
@@ -51,6 +53,12 @@ def requires(question: Question) -> Callable[[View], View]:
     own parameters name, never ids. What the URL names outside the actor's tenant is 404, a no is 403.
     """
     return lambda view: _guarded(view, question)
+
+
+def unattended(view: View) -> View:
+    """A page asks at this door by itself, again and again: that is no activity, and keeps nobody signed in. Stands below the guard."""
+    view.unattended = True  # type: ignore[attr-defined]
+    return view
 
 
 def _guarded(view: View, question: Question | None) -> View:
@@ -120,7 +128,10 @@ def own_page(target: str | None) -> str | None:
 @login.user_loader
 def _actor(credential: str) -> Actor | None:
     """Below /api/ a cookie signs nobody in: a page of another site could send it along."""
-    return None if request.path.startswith("/api/") else auth.actor_of(credential, origin())
+    if request.path.startswith("/api/"):
+        return None
+    view = current_app.view_functions.get(request.endpoint or "")
+    return auth.actor_of(credential, origin(), unattended=getattr(view, "unattended", False))
 
 
 def require_a_guard_on_every_door(app: Flask) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from portal.actor import Actor
+from portal.jobs.models import Job
 from portal.users.models import Role
 
 LADDER = (Role.USER, Role.ORG_ADMIN, Role.ADMIN, Role.SUPER_ADMIN)
@@ -50,3 +51,10 @@ def administers_organization(actor: Actor) -> Answer:
     if rank(actor.role) >= rank(Role.ORG_ADMIN):
         return Allowed()
     return Denied("Only administrators of the organization see this.", AN_ADMINISTRATOR)
+
+
+def may_see_job(actor: Actor, job: Job) -> Answer:
+    """May see how far a job of the own organization is, and its report: whoever asked for it, and administrators."""
+    if job.asked_by == actor.id or administers_organization(actor):
+        return Allowed()
+    return Denied("Only whoever asked for this and administrators of the organization see it.", AN_ADMINISTRATOR)

@@ -12,6 +12,7 @@ from portal.access import require_a_guard_on_every_door, signed_in
 from portal.database import libpq_url
 from portal.headers import HEADERS
 from portal.testing.browser import HTMX, Browser
+from tests.attack.furniture import id_of
 
 PUBLIC = {
     "organizations.register",
@@ -24,7 +25,11 @@ PUBLIC = {
     "health.readyz",
 }
 # A real id of acme's for each parameter that a URL may have.
-SPECIMENS: dict[str, Any] = {"user_id": lambda cast: cast.acme.user.id, "session_id": lambda cast: cast.acme.user.id}
+SPECIMENS: dict[str, Any] = {
+    "user_id": lambda cast: cast.acme.user.id,
+    "session_id": lambda cast: cast.acme.user.id,
+    "job_id": lambda cast: id_of(cast.acme, "job"),
+}
 
 
 def doors(app: Flask) -> list[tuple[Rule, str]]:

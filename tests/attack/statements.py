@@ -109,5 +109,4 @@ NEVER = (
     "UPDATE audit_entries SET action = 'nothing'",
     "DELETE FROM audit_entries",
     "DELETE FROM users",
-    "DELETE FROM outbox",
 )
