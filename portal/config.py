@@ -52,13 +52,16 @@ class MailServer:
             raise ValueError("must be an address like smtps://user:password@mail.example.org:465, without a path")
         if (parts.username is None) != (parts.password is None):
             raise ValueError("must name a user and a password, or neither")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (user + password).isascii():
+            raise ValueError("must have a user and a password without letters beyond ASCII: mail servers are told no others")
         asked = {"": None, "starttls=yes": True, "starttls=no": False}
         if parts.query not in asked or (parts.query and parts.scheme == "smtps"):
             raise ValueError("must have nothing after the port but ?starttls=yes or ?starttls=no, and that with smtp:// only")
         wanted = asked[parts.query]
         starttls = parts.scheme == "smtp" and (host not in LOCAL_HOSTS if wanted is None else wanted)
         usual = 465 if parts.scheme == "smtps" else 587 if starttls else 25
-        return cls(parts.scheme, host, port or usual, starttls, unquote(parts.username or ""), unquote(parts.password or ""))
+        return cls(parts.scheme, host, port or usual, starttls, user, password)
 
     @classmethod
     def _folder(cls, host: str, path: str, query: str) -> "MailServer":

@@ -40,8 +40,9 @@ def letter(
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     message["Message-ID"] = message_id
     message["Date"] = format_datetime(at)
-    message["From"] = Address(display_name=organization, addr_spec=sender)
-    message["To"] = Address(addr_spec=to)
+    message["From"] = Address(organization, addr_spec=sender)
+    local, _, domain = to.rpartition("@")
+    message["To"] = Address(username=local, domain=domain)
     message["Subject"] = subject
     message["Auto-Submitted"] = "auto-generated"  # answers of absent people stay away
     message.set_content(text)

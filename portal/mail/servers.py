@@ -87,7 +87,7 @@ class Line:
         if server.user:
             self.smtp.login(server.user, server.password)
         if self.smtp.sock is not None:
-            self.smtp.sock.settimeout(TALK)
+            self.smtp.sock.settimeout(2 * TALK)  # so that the limit of the whole talk is what ends it
 
     def deliver(self, letter: Letter) -> None:
         assert self.smtp is not None, "open() comes first"
@@ -119,6 +119,8 @@ class Line:
         code, said = answer
         if code in right:
             return
+        if code < 0:  # smtplib's way to say that the answer broke off
+            raise smtplib.SMTPServerDisconnected
         told = _line(f"{code} {said.decode('utf-8', 'replace')}")
         raise Refused(told) if final and 500 <= code < 600 else NotNow(told)
 
