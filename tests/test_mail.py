@@ -612,13 +612,15 @@ def test_a_folder_gets_a_file_for_each_mail_and_the_same_one_for_the_same_mail(
 
 
 @contextmanager
-def workers(number: int, cluster: Any, database: str, **settings: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+def workers(
+    number: int, cluster: Any, database: str, program: str = "portal.worker", **settings: str
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Real processes of the worker; those that still run at the end are ended."""
     urls = cluster.urls(database)
     env = {name: value for name, value in os.environ.items() if not name.endswith("DATABASE_URL") and name not in {"MAIL_URL", "MAIL_FROM"}}
     env |= {"DATABASE_URL": urls["app"], "PLATFORM_DATABASE_URL": urls["platform"], "WORKER_DATABASE_URL": urls["worker"]}
     env |= {"SECRET_KEY": "a key that only these tests use, 32+", "MAIL_FROM": SENDER, **settings}
-    running = [subprocess.Popen([sys.executable, "-m", "portal.worker"], env=env, cwd=ROOT) for _ in range(number)]
+    running = [subprocess.Popen([sys.executable, "-m", program], env=env, cwd=ROOT) for _ in range(number)]
     try:
         yield running
     finally:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
@@ -60,7 +60,7 @@ def ask(kind_name: str, *, by: Actor, arguments: dict[str, Any] | None = None) -
         raise Forbidden(allowed.reason, who_helps=allowed.who_helps)
     if len(json.dumps(arguments or {})) > LARGEST_ARGUMENTS:
         raise ValueError("the arguments of a job are small; put what is large into a table, and its id here")
-    asked = Job(
+    asked = insert(Job).values(  # only what the app may say of a new job
         tenant_id=by.tenant_id,
         kind=kind_name,
         asked_by=by.id,
@@ -68,9 +68,7 @@ def ask(kind_name: str, *, by: Actor, arguments: dict[str, Any] | None = None) -
         arguments=arguments or {},
         expires_at=datetime.now(UTC) + LIFE,
     )
-    db.session.add(asked)
-    db.session.flush()
-    return asked
+    return db.session.execute(asked.returning(Job)).scalar_one()
 
 
 def job(tenant_id: UUID, job_id: UUID) -> Job | None:
@@ -112,16 +110,12 @@ def carry_out(tenant_id: UUID, job_id: UUID, *, attempt: int, pulse: Pulse) -> s
     """
     try:
         with tenancy.bound(tenant_id):
-            asked = job(tenant_id, job_id)
-            by = auth.actor_again(tenant_id, asked.asked_by, Origin(asked.network)) if asked else None
-        if asked is None or by is None:
-            return GONE
-        pulse.done, pulse.total = asked.done, asked.total
-        allowed = KINDS[asked.kind].question(by)
+            kind, work = _begun(tenant_id, job_id, attempt, pulse)
+        allowed = kind.question(work.by)
         if isinstance(allowed, policy.Denied):
-            return allowed.reason
-        with tenancy.bound(tenant_id, user=by.id, role=by.role):
-            _do(KINDS[asked.kind], Work(job_id, by, attempt, asked.arguments, asked.checkpoint, pulse))
+            raise Forbidden(allowed.reason)
+        with tenancy.bound(tenant_id, user=work.by.id, role=work.by.role):
+            _do(kind, work)
         return None
     except Refusal as refusal:
         return " ".join(refusal.fields.values()) or refusal.message
@@ -133,8 +127,18 @@ def carry_out(tenant_id: UUID, job_id: UUID, *, attempt: int, pulse: Pulse) -> s
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise NotReachable("the connection was lost") from error
-        log.exception("a job of the kind %s failed", asked.kind if asked else "unknown")
+        log.exception("the job %s failed", job_id)
         return FAULT
+
+
+def _begun(tenant_id: UUID, job_id: UUID, attempt: int, pulse: Pulse) -> tuple[Kind, Work]:
+    """The job's kind, and this attempt at it as whoever asked for it; raises Forbidden where they can no longer sign in."""
+    asked = db.session.execute(select(Job).where(Job.tenant_id == tenant_id, Job.id == job_id)).scalar_one()
+    by = auth.actor_again(tenant_id, asked.asked_by, Origin(asked.network))
+    if by is None:
+        raise Forbidden(GONE)
+    pulse.done, pulse.total = asked.done, asked.total
+    return KINDS[asked.kind], Work(job_id, by, attempt, asked.arguments, asked.checkpoint, pulse)
 
 
 def _do(kind: Kind, work: Work) -> None:

@@ -90,8 +90,8 @@ class Kind:
     """A kind of job.
 
     `name` stands in the table, `title` on the screen. `question` is the policy's about whoever asks, asked when it is asked for and
-    once more before it begins. `act` returns the report, a dict that JSON can hold: shown as words and figures, or by the fragment
-    named in `report`, whose context is `job` and `report`.
+    once more before it begins. `act` returns the report, a dict that JSON can hold: shown as names with words and figures, in no
+    order, or by the fragment named in `report`, whose context is `job` and `report`.
     """
 
     name: str
