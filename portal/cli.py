@@ -17,7 +17,7 @@ from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, doctor, create_super_admin, verify_audit, audit_head):
+    for command in (provision, doctor, create_super_admin, verify_audit, audit_head, send_test_mail):
         app.cli.add_command(command)
 
 
@@ -126,3 +126,14 @@ def audit_head() -> None:
     with database_running(settings()), tenancy.bound(None, pool="platform"):
         for subdomain, seq, hash_ in services.heads():
             click.echo(f"{subdomain} {seq} {hash_}")
+
+
+@click.command("send-test-mail")
+@click.argument("address")
+@with_appcontext
+@in_words
+def send_test_mail(address: str) -> None:
+    """Send a mail to ADDRESS at once, and say what the mail server made of it; exit 1 when it did not take it."""
+    from portal.mail import services
+
+    click.echo(services.send_test(address))

@@ -102,7 +102,7 @@ def test_a_job_is_done_and_its_page_tells_how_far_it_is_and_what_came_of_it(
     assert "hx-get" not in page.select_one("#job").attrs, "it asks no further"
     assert page.select_one("#job")["data-announce"] == "Adding users: done."
     told = {term.text: term.find_next("dd").get_text(" ", strip=True) for term in page.select("#report dt")}
-    assert told == {"users added": "1,200", "in the attempt": "1", "names": "made1 made1200"}
+    assert told == {"Users added": "1,200", "In the attempt": "1", "Names": "made1 made1200"}
     assert "1,200 of 1,200" in page.text
     owner.execute("SELECT actor_name, network FROM audit_entries WHERE action = 'tried'")
     assert owner.fetchall() == [("CANARY-acme Admin", "203.0.113.9")]
@@ -178,6 +178,7 @@ def test_what_fails_changes_nothing_and_says_why(
     page = Browser(app).sign_in(cast.acme.user).get("jobs.show", job_id=job_id)
     assert page.select_one("#job .refused").text == FAILING[kind]
     assert "ZeroDivision" not in page.text
+    assert "Nothing was changed." in page.text
     assert page.select_one("#job .mark").text == "failed"
     assert made(owner) == 0
     assert row(owner, following).state == "done", "the next one is done all the same"

@@ -422,6 +422,28 @@ def test_screens_show_a_state_in_its_words(app: Flask, shown: mail.MailState, wo
     assert f"mark-{shown.kind}" in soup.select_one(".mark")["class"]
 
 
+def test_whoever_operates_the_portal_tries_the_mail_server_out(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Path) -> None:
+    def said(app: Flask, address: str = "mara@example.org") -> tuple[int, str]:
+        done = app.test_cli_runner().invoke(args=["send-test-mail", address])
+        return done.exit_code, done.output.strip()
+
+    def portal_with(**settings: str) -> Flask:
+        return create_app(cluster.settings(database, tmp_path, **settings))
+
+    assert said(portal_with()) == (1, "No mail server is configured: MAIL_URL names one.")
+    manners = Manners()
+    with mail_server(manners) as mailbox:
+        app = portal_with(mail_url=mailbox.url, mail_from=SENDER)
+        status, words = said(app)
+        assert (status, words.split(":")[0]) == (0, "For mara@example.org it was taken by the mail server 127.0.0.1")
+        assert mailbox.messages[0]["From"].addresses[0].display_name == "Thanotopolis Portal"
+        assert "http://localhost:8000" in mailbox.messages[0].get_body(("plain",)).get_content()
+        assert said(app, "nobody")[0] == 1
+        manners.says["RCPT"] = "550 5.1.1 Nobody of that name here"
+        assert said(app) == (1, "550 5.1.1 Nobody of that name here")
+    assert said(app)[1].endswith("cannot be used: Connection refused")
+
+
 # Slow, dying and hostile servers
 
 

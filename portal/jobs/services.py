@@ -44,6 +44,7 @@ class Progress:
 
     job: Job
     title: str
+    resumable: bool | None
     report_template: str | None
     as_of: datetime | None
     per_second: float | None
@@ -94,7 +95,8 @@ def progress_of(job: Job) -> Progress:
         rate = (job.done - job.done_before) / seconds if seconds > 0 and job.done > job.done_before else None
         left = (job.total - job.done) / rate if rate and job.total is not None and job.total >= job.done else None
     title = known.title if known else job.kind
-    return Progress(job, title, known.report if known else None, job.finished_at or job.beat_at, rate, left)
+    resumable, report = (known.resumable, known.report) if known else (None, None)
+    return Progress(job, title, resumable, report, job.finished_at or job.beat_at, rate, left)
 
 
 def resumable_kinds() -> dict[str, bool]:

@@ -12,9 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
+from portal.errors import Invalid, Unavailable
 from portal.extensions import db, settings
+from portal.mail.letters import PORTAL, letter
 from portal.mail.models import OutboxMail
 from portal.mail.outbox import OUT_OF_DATE
+from portal.mail.servers import NotNow, Refused, Unreachable, post_to
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 LIFE = timedelta(days=7)  # of a mail that says nothing of its own: a week later a welcome is no welcome any more
@@ -54,19 +57,63 @@ def queue(template: str, *, tenant_id: UUID, to: str, subject: str, expires_at: 
     that a mail server which is configured months later sends no flood of old mail; and what ends sooner goes out first. Links in
     `context` begin with PUBLIC_URL. Keep the `id` of the answer to ask `states` for it.
     """
-    environment, mail_id = _environment(), uuid7()
+    mail_id, (text, html) = uuid7(), _rendered(template, context)
     mail = OutboxMail(
         tenant_id=tenant_id,
         id=mail_id,
-        message_id=f"<{mail_id}@{settings().hostname}>",  # made once: whoever gets the mail twice can tell
+        message_id=_message_id(mail_id),  # made once: whoever gets the mail twice can tell
         recipient=to,
         subject=" ".join(subject.split()),
-        body_text=environment.get_template(f"mail/{template}.txt").render(context),
-        body_html=environment.get_template(f"mail/{template}.html").render(context),
+        body_text=text,
+        body_html=html,
         expires_at=expires_at or datetime.now(UTC) + LIFE,
     )
     db.session.add(mail)
     return mail
+
+
+def send_test(address: str) -> str:
+    """Hand a mail for trying out straight to the mail server, past the outbox; returns a sentence about what took it.
+
+    Raises Invalid where it was refused, Unavailable where it cannot be taken now, in the server's words.
+    """
+    server = settings().mail_server
+    if server is None:
+        raise Unavailable("No mail server is configured: MAIL_URL names one.")
+    text, html = _rendered("test", {"public_url": settings().public_url})
+    sender, post = settings().mail_from, post_to(server, settings().mail_from)
+    try:
+        made = letter(
+            sender=sender,
+            organization=PORTAL,
+            recipient=address,
+            subject="The portal sends mail",
+            message_id=_message_id(uuid7()),
+            at=datetime.now(UTC),
+            text=text,
+            html=html,
+        )
+        post.open()
+        post.deliver(made)
+    except (Refused, ValueError) as error:
+        raise Invalid(str(error)) from None
+    except (NotNow, Unreachable) as error:
+        raise Unavailable(str(error)) from None
+    finally:
+        post.close()
+    return f"For {address} it was taken by {server}. Whether it arrives shows in the mailbox."
+
+
+def _rendered(template: str, context: dict[str, Any]) -> tuple[str, str]:
+    """Text and HTML."""
+    environment = _environment()
+    return environment.get_template(f"mail/{template}.txt").render(context), environment.get_template(f"mail/{template}.html").render(
+        context
+    )
+
+
+def _message_id(mail_id: UUID) -> str:
+    return f"<{mail_id}@{settings().hostname}>"
 
 
 def states(tenant_id: UUID, mail_ids: Iterable[UUID]) -> dict[UUID, MailState]:
