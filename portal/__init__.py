@@ -1,14 +1,18 @@
 """The Thanotopolis Portal: many organizations on one PostgreSQL."""
 
 import logging
-
-from flask import Flask
+from typing import TYPE_CHECKING
 
 from portal.config import ROOT, Settings, load_settings
 
+if TYPE_CHECKING:
+    from flask import Flask
 
-def create_app(settings: Settings | None = None) -> Flask:
+
+def create_app(settings: Settings | None = None) -> "Flask":
     """The application; without `settings` they are read from the environment. Raises SettingsRefused."""
+    from flask import Flask
+
     from portal.database.cluster import with_database
 
     settings = with_database(settings or load_settings())
@@ -20,7 +24,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _configure(app: Flask, settings: Settings) -> None:
+def _configure(app: "Flask", settings: Settings) -> None:
     from portal.auth import passwords
     from portal.database import driver_url
 
@@ -58,7 +62,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     logging.getLogger("portal").setLevel(logging.INFO)
 
 
-def _trust_hosts(app: Flask, settings: Settings) -> None:
+def _trust_hosts(app: "Flask", settings: Settings) -> None:
     hosts = {settings.hostname, "localhost", "127.0.0.1", "[::1]", *filter(None, map(str.strip, settings.trusted_hosts.split(",")))}
     if settings.serve_subdomains:
         hosts.add("." + settings.hostname)
@@ -70,7 +74,7 @@ def _trust_hosts(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
 
 
-def _extend(app: Flask) -> None:
+def _extend(app: "Flask") -> None:
     from portal import headers, responses
     from portal.database import health
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
@@ -90,24 +94,27 @@ def _extend(app: Flask) -> None:
     responses.init_app(app)
 
 
-def _open_doors(app: Flask) -> None:
+def _open_doors(app: "Flask") -> None:
     from portal import access, cli
+    from portal.access_codes.pages import blueprint as access_codes
     from portal.account.pages import blueprint as account
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
     from portal.health.pages import blueprint as health
+    from portal.invitations.pages import blueprint as invitations
+    from portal.jobs.pages import blueprint as jobs
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
     from portal.users.pages import blueprint as users
 
-    for blueprint in (overview, users, organizations, audit, auth, account, appearance, health):
+    for blueprint in (overview, users, invitations, access_codes, organizations, audit, auth, account, appearance, jobs, health):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)
 
 
-def _dress(app: Flask, settings: Settings) -> None:
+def _dress(app: "Flask", settings: Settings) -> None:
     from portal import assets, words
 
     words.init_app(app)

@@ -18,7 +18,7 @@ from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, doctor, create_super_admin, verify_audit, audit_head, backup, restore):
+    for command in (provision, doctor, create_super_admin, verify_audit, audit_head, backup, restore, send_test_mail):
         app.cli.add_command(command)
 
 
@@ -156,3 +156,14 @@ def restore(file: Path) -> None:
     click.echo(f"The database is as {file} has kept it.")
     for fault in health.examine(settings()):
         click.echo(fault)
+
+
+@click.command("send-test-mail")
+@click.argument("address")
+@with_appcontext
+@in_words
+def send_test_mail(address: str) -> None:
+    """Send a mail to ADDRESS at once, and say what the mail server made of it; exit 1 when it did not take it."""
+    from portal.mail import services
+
+    click.echo(services.send_test(address))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from portal.jobs.models import Job
 from portal.users.models import Role
 
 LADDER = (Role.USER, Role.ORG_ADMIN, Role.ADMIN, Role.SUPER_ADMIN)
@@ -104,6 +105,20 @@ def can_grant(actor: Acting, user: Account, role: str) -> Answer:
     return _grants(actor, Role(role))
 
 
+def can_invite(actor: Acting, role: str) -> Answer:
+    """May ask people to join the own organization in this role, and take such an invitation back."""
+    if not (may := administers_organization(actor)):
+        return may
+    return _grants(actor, Role(role))
+
+
+def manages_access_codes(actor: Acting) -> Answer:
+    """May make and withdraw codes by which people join the own organization; the platform has none."""
+    if not (may := administers_organization(actor)):
+        return may
+    return Denied("Nobody joins the platform by a code.") if is_platform(actor.role) else Allowed()
+
+
 def asks_for_password(role: str) -> bool:
     """Whether giving this role asks for a fresh password."""
     return rank(role) >= rank(Role.ORG_ADMIN)
@@ -181,11 +196,12 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Organization", "See and change the settings", administers_organization),
     Permission("Organization", "Look through, export and check the audit log", administers_organization),
     Permission("Users", "See the users of the organization and their history", administers_organization),
+    Permission("Users", "Make, see and withdraw access codes, accept who joined by one", manages_access_codes),
     *_about_somebody(can_manage, "Change the role of {}, end all its sessions"),
     *_about_somebody(can_deactivate, "Deactivate {}"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),
     *(
-        Permission("Users", f"Make somebody {_with_article(role)}", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
+        Permission("Users", f"Invite somebody as {_with_article(role)}, make somebody one", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
         for role in LADDER
     ),
 )
@@ -200,3 +216,10 @@ def _grants(actor: Acting, role: Role) -> Answer:
 def table_of_roles() -> list[tuple[str, str, list[bool]]]:
     """Group, permission and, for each role of the ladder, whether it has it; asked of the rules at this moment."""
     return [(line.group, line.words, [bool(line.ask(Somebody(role))) for role in LADDER]) for line in PERMISSIONS]
+
+
+def may_see_job(actor: Acting, job: Job) -> Answer:
+    """May see how far a job of the own organization is, and its report: whoever asked for it, and administrators."""
+    if job.asked_by == actor.id or administers_organization(actor):
+        return Allowed()
+    return Denied("Only whoever asked for this and administrators of the organization see it.", AN_ADMINISTRATOR)

@@ -23,7 +23,7 @@ NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] =
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence)
+    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence, rate=rate, lasting=lasting)
     app.context_processor(everywhere)
 
 
@@ -74,6 +74,25 @@ def role_name(role: str) -> str:
 def number(figure: int | None) -> str:
     """A figure with thousands separated; an unknown one is said to be unknown."""
     return "not measured" if figure is None else f"{figure:,}"
+
+
+def rate(per_second: float | None) -> str:
+    """How quickly something goes on, in whole numbers per second or, where that is less than ten, per minute."""
+    if per_second is None:
+        return "not measured"
+    return f"{per_second:,.0f} per second" if per_second >= 10 else f"{per_second * 60:,.0f} per minute"
+
+
+def lasting(seconds: float | None) -> str:
+    """A span of time as one speaks of it; an unknown one is said to be unknown."""
+    if seconds is None:
+        return "not measured"
+    if seconds < 60:
+        return "less than a minute"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+    return f"about {round(seconds / 3600)} hours"
 
 
 def when(moment: datetime | None) -> Markup | str:

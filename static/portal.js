@@ -59,6 +59,19 @@
     dialog.close();
   });
 
+  // What is shown once can be copied.
+  on("click", "[data-copies]", async (button) => {
+    const field = byId(button.dataset.copies);
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      byId("announcer").textContent = "Copied.";
+      button.firstChild.textContent = "Copied";
+    } catch {
+      byId("announcer").textContent = "The link is selected; copy it with your keyboard.";
+    }
+  });
+
   // The key / goes to the page's search.
   document.addEventListener("keydown", (event) => {
     const search = document.querySelector("[data-slash]");

@@ -43,7 +43,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
     "finding": {"extensions", "models", "commands", "errors", "values"},
-    "services": {"extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle", *BASE},
+    "services": {
+        *("extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle"),
+        *("work", "outbox", "letters", "servers"),
+        *BASE,
+    },
+    "work": {"actor", "extensions", "models", "policy"},
+    # what the worker sends mail with: none of it knows the application, which takes long to load
+    "outbox": {"database"},
+    "letters": set(),
+    "servers": {"config", "letters"},
     "forms": {"forms", "commands", "extensions", "errors", "values"},
     "pages": {*DOORS, *BASE},
     "api": {*DOORS, *BASE},

@@ -17,7 +17,7 @@ from alembic import op
 from sqlalchemy import Column, MetaData, Row, Table, Text, Uuid, text
 
 revision = "20261124_1200"
-down_revision = "20261124_1000"
+down_revision = "20261124_1100"
 
 BATCH = 5_000
 LONGEST = 400

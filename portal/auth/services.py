@@ -43,14 +43,19 @@ SESSIONS = """
     FROM sessions s
     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
     JOIN tenants t ON t.id = s.tenant_id"""
+ACTOR = """
+    u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
+    u.theme, u.time_zone, u.density, u.table_columns, u.table_rows"""
 FIND_ACTOR = text(
     tenancy.BIND_TENANT
     + f"""
-    SELECT u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
-           u.theme, u.time_zone, u.density, u.table_columns, u.table_rows, s.id AS session_id, s.created_at AS signed_in_at,
+    SELECT {ACTOR}, s.id AS session_id, s.created_at AS signed_in_at,
            s.confirmed_at > now() - interval '5 minutes' AS confirmed, s.seen_at < now() - interval '1 minute' AS stale
     {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
 )
+FIND_ACTOR_AGAIN = text(f"""
+    SELECT {ACTOR} FROM users u JOIN tenants t ON t.id = u.tenant_id
+    WHERE u.tenant_id = :tenant AND u.id = :user AND u.is_active AND t.is_active""")
 SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:seen AS uuid);"
 FIND_ACCOUNT = text("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
@@ -81,8 +86,11 @@ def organization_id(subdomain: str) -> UUID | None:
     return found
 
 
-def actor_of(credential: str, origin: Origin) -> Actor | None:
-    """Whoever holds this credential (`<tenant>.<secret>`), bound for the rest of the transaction; None when it opens nothing."""
+def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Actor | None:
+    """Whoever holds this credential (`<tenant>.<secret>`), bound for the rest of the transaction; None when it opens nothing.
+
+    What a page asks by itself, `unattended`, is no activity: the session idles on.
+    """
     tenant, secret_hash = credential_parts(credential)
     if tenant is None:
         return None
@@ -95,9 +103,15 @@ def actor_of(credential: str, origin: Origin) -> Actor | None:
         tenancy.bind(None)
         return None
     row = dict(found)
-    also = SEEN if row.pop("stale") else ""
+    also = SEEN if row.pop("stale") and not unattended else ""
     tenancy.bind_actor(db.session, row["id"], row["role"], also, tenant=str(tenant), seen=str(row["session_id"]))
     return Actor(credential=credential, origin=origin, **row)
+
+
+def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin) -> Actor | None:
+    """Who asked for a job, as the account is now; None when it can no longer sign in. Within a transaction bound to the tenant."""
+    found = db.session.execute(FIND_ACTOR_AGAIN, {"tenant": tenant_id, "user": user_id}).mappings().first()
+    return Actor(session_id=None, signed_in_at=None, credential=None, confirmed=False, origin=origin, **found) if found else None
 
 
 def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> str:

@@ -82,11 +82,16 @@ def guard_connections(engine: "Engine", role: str | None = None) -> None:
 
     @event.listens_for(engine, "connect")
     def refuse_unbound(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            found = _faults_of_role(cursor) or _fault_of_place(cursor, role)
-        connection.rollback()
-        if found:
-            raise StartRefused(found[0])
+        demand_role(connection, role)
+
+
+def demand_role(connection: Any, role: str | None = None) -> None:
+    """Raises `StartRefused` where row level security would not bind the connection's role, or it is not `role`."""
+    with connection.cursor() as cursor:
+        found = _faults_of_role(cursor) or _fault_of_place(cursor, role)
+    connection.rollback()
+    if found:
+        raise StartRefused(found[0])
 
 
 def reachable(url: str, seconds: int = 5) -> str | None:
@@ -185,7 +190,7 @@ def _fault_of_place(cursor: Any, wanted: str | None) -> list[str]:
     (role,) = cursor.fetchone()
     if wanted in (None, role):
         return []
-    return [f"The database role {role} stands where {wanted} should; DATABASE_URL and PLATFORM_DATABASE_URL may have changed places."]
+    return [f"The database role {role} stands where {wanted} should; the addresses of the database may have changed places."]
 
 
 def _fault_of_table(table: str, enabled: bool) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, null, select, text, update
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
@@ -25,6 +25,7 @@ from portal.users.models import Role, User
 from portal.values import clean_email, credential_parts, email_key, new_credential, username_key
 
 DEAD = "This link does not work: it was used, withdrawn or replaced, or its time is over. Ask whoever invited you for a new one."
+ADDRESS_IS_TAKEN = {"_email_tenant_uc", "users_tenant_id_email_key_key"}
 USERNAME_IS_TAKEN = {"_username_tenant_uc", "users_tenant_id_username_key_key"}
 OPEN = text("""
     SELECT i.id, i.user_id, i.line, i.expires_at, u.email, u.role, u.first_name, u.last_name, t.name AS organization, t.subdomain,
@@ -80,13 +81,16 @@ def _invite_one(typed: str, command: Invite, by: Actor) -> Answer:
     if known := _state_of(by.tenant_id, key):
         return Answer(address, "invited before" if known == "invited" else "here already")
     user = User(
-        id=uuid7(), tenant_id=by.tenant_id, role=Role(command.role), email=address, email_key=key, is_active=False, accepted_at=None
+        id=uuid7(), tenant_id=by.tenant_id, role=Role(command.role), email=address, email_key=key, is_active=False, accepted_at=null()
     )
     try:
         with db.session.begin_nested():
             db.session.add(user)
             db.session.flush()
-    except IntegrityError:  # somebody else invited the address between the two looks
+    except IntegrityError as error:
+        if constraint_of(error) not in ADDRESS_IS_TAKEN:
+            raise
+        # somebody else invited the address between the two looks
         return Answer(address, "invited before")
     return Answer(address, "invited", link=_send(user, command.line, timedelta(days=command.days), by))
 
@@ -177,6 +181,7 @@ def opened(credential: str) -> Any:
     tenant, secret_hash = credential_parts(credential)
     if tenant is None:
         raise NotFound(DEAD)
+    release()
     tenancy.bind(tenant)
     found = db.session.execute(OPEN, {"tenant": tenant, "hash": secret_hash}).mappings().first()
     if found is None:
@@ -213,8 +218,13 @@ def accept(command: Accept, credential: str, *, origin: Origin) -> str:
             raise
         raise Invalid(username=f"“{command.username}” is taken in this organization. Choose another one.") from None
     session = auth.open_session(tenant, user.id, str(user.role), user.auth_epoch, origin)
-    about = {"tenant_id": tenant, "object_type": "user", "object_id": user.id}
-    audit.record("invitation_accepted", actor_id=user.id, actor_name=user.full_name, network=origin.network, **about)
+    audit.record(
+        "invitation_accepted",
+        tenant_id=tenant,
+        actor_id=user.id,
+        actor_name=user.full_name,
+        network=origin.network,
+        object_type="user",
+        object_id=user.id,
+    )
     return session
-
-

@@ -45,8 +45,8 @@ class FindUsers(BaseModel):
     signed_in: Annotated[Literal["never", "week", "quarter", "longer"] | None, MayBeCleared] = None
     sort: str = "name"
     rows: Annotated[Literal["25", "50", "100"] | None, MayBeCleared] = None
-    after: Annotated[str | None, MayBeCleared, Field(max_length=LONGEST_CURSOR)] = None
-    before: Annotated[str | None, MayBeCleared, Field(max_length=LONGEST_CURSOR)] = None
+    after: Annotated[Annotated[str, Field(max_length=LONGEST_CURSOR)] | None, MayBeCleared] = None
+    before: Annotated[Annotated[str, Field(max_length=LONGEST_CURSOR)] | None, MayBeCleared] = None
 
     @field_validator("sort")
     @classmethod

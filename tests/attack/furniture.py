@@ -26,6 +26,7 @@ TENANT_COLUMN = {
     "access_codes": "tenant_id",
     "audit_entries": "tenant_id",
     "outbox": "tenant_id",
+    "jobs": "tenant_id",
     "idempotency_keys": "tenant_id",
     "legacy_notes": "tenant_id",
     "refresh_tokens": "id",
@@ -75,7 +76,15 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
             "tenant_id": own, "seq": 1, "at": now, "actor_id": person, "actor_name": word, "action": "signed_in", "object_type": "user",
             "object_id": person, "changes": Json({"name": [None, word]}), "network": word, "hash": digest(word),
         },
-        "outbox": {"tenant_id": own, "id": id_of(tenant, "mail"), "recipient": word, "subject": word, "body_text": word, "body_html": word},
+        "outbox": {
+            "tenant_id": own, "id": id_of(tenant, "mail"), "message_id": word, "recipient": word, "subject": word, "body_text": word,
+            "body_html": word, "expires_at": later,
+        },
+        "jobs": {
+            "tenant_id": own, "id": id_of(tenant, "job"), "kind": word, "asked_by": person, "network": word, "state": "running",
+            "arguments": Json({"word": word}), "checkpoint": Json({"word": word}), "report": Json({"word": word}), "error": word,
+            "expires_at": later,
+        },
         "idempotency_keys": {"tenant_id": own, "key": digest(word), "action": word, "result_id": person, "expires_at": later},
         "legacy_notes": {
             "tenant_id": own, "id": id_of(tenant, "note"), "table_name": "users", "row_id": person, "column_name": "role",

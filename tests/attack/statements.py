@@ -105,5 +105,4 @@ NEVER = (
     "SELECT id FROM refresh_tokens",
     "UPDATE audit_entries SET action = 'nothing'",
     "DELETE FROM audit_entries",
-    "DELETE FROM outbox",
 )
