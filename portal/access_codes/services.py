@@ -20,7 +20,7 @@ from portal.auth.models import IdempotencyKey
 from portal.auth.throttle import CodeTries
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid
-from portal.extensions import constraint_of, db, release, rollback
+from portal.extensions import constraint_of, db, release, rollback, settings
 from portal.users import services as users
 from portal.users.models import Role, User
 from portal.values import code_hash, email_key, fingerprint, new_code, username_key
@@ -44,6 +44,11 @@ class Joined:
     organization: str
     subdomain: str
     credential: str | None
+
+
+def join_url(subdomain: str) -> str:
+    """Where people type an organization's code."""
+    return f"{settings().public_url}/join?organization={subdomain}"
 
 
 def codes(tenant_id: UUID) -> list[AccessCode]:
