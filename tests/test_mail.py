@@ -22,6 +22,7 @@ import pytest
 import trustme
 from bs4 import BeautifulSoup
 from flask import Flask
+from psycopg2.extensions import set_wait_callback
 
 from portal import create_app
 from portal.config import ROOT, MailServer, SettingsRefused, load_settings
@@ -734,7 +735,7 @@ def test_a_talk_is_over_before_another_worker_may_take_the_mail() -> None:
     assert servers.TALK < outbox.LEASE
 
 
-def test_what_was_handed_over_is_noted_although_the_worker_is_to_end(app: Flask, cast: SimpleNamespace, owner: Any, worker: Any) -> None:
+def test_what_was_handed_over_is_noted_although_the_worker_is_to_end(cast: SimpleNamespace, owner: Any, worker: Any) -> None:
     stop = Stop()
     queue_many(owner, cast, 2)
     with mail_server() as mailbox:
@@ -746,7 +747,11 @@ def test_what_was_handed_over_is_noted_although_the_worker_is_to_end(app: Flask,
             stop.ask()
 
         sender.post.deliver = deliver_and_stop  # type: ignore[method-assign]
-        sender.act(worker)
+        set_wait_callback(stop.wait_for_server)  # as the worker's process does
+        try:
+            sender.act(worker)
+        finally:
+            set_wait_callback(None)
     assert len(mailbox.taken) == 1
     owner.execute("SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL")
     assert owner.fetchone() == (1,)

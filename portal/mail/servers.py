@@ -43,9 +43,6 @@ class Post(Protocol):
     def close(self) -> None:
         """End politely; nothing happens when nothing is open."""
 
-    def hang_up(self) -> None:
-        """End at once what is under way, from whichever thread."""
-
 
 def post_to(server: MailServer, sender: str) -> Post:
     """The way to a mail server, or into a folder."""
@@ -143,12 +140,6 @@ class Line:
         if smtp is not None:
             smtp.close()
 
-    def hang_up(self) -> None:
-        sock = getattr(self.smtp, "sock", None)
-        if sock is not None:
-            with suppress(OSError):  # the plain socket's way with TLS too: whoever waits for it wakes up and finds it ended
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
     @contextmanager
     def _limited(self) -> Iterator[None]:
         """However slowly the server speaks, it is over after TALK seconds."""
@@ -162,8 +153,11 @@ class Line:
             timer.cancel()
 
     def _end_overdue(self) -> None:
-        self.overdue = True
-        self.hang_up()
+        """From the timer's thread: whoever waits for the server wakes up and finds the connection ended."""
+        self.overdue, sock = True, getattr(self.smtp, "sock", None)
+        if sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the plain socket's way with TLS too, which would ask the other side
 
     def _told(self, error: Exception) -> str:
         """One line for people of what went wrong, in the server's words where it said something."""
@@ -203,9 +197,6 @@ class Folder:
             raise NotNow(f"the folder {self.folder} cannot be written to: {error.strerror}") from None
 
     def close(self) -> None:
-        pass
-
-    def hang_up(self) -> None:
         pass
 
 

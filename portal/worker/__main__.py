@@ -15,7 +15,7 @@ from portal.worker.loop import Duty, Loop
 from portal.worker.stopping import LOOK_UP, Stop
 
 JOBS_AT_ONCE = 2  # so that a long one of one organization does not keep all others waiting
-GRACE = 1.5  # seconds for what is being finished when the worker ends
+GRACE = 1.5  # seconds for what is being finished when the worker ends, such as a mail that a server is just taking
 
 
 def main() -> int:
@@ -45,7 +45,6 @@ def loops(settings: Settings, stop: Stop) -> list[Loop]:
         from portal.worker.sending import Sending
 
         post = post_to(settings.mail_server, settings.mail_from)
-        stop.besides.append(post.hang_up)
         found.append(Loop(url, [Duty("mail", 1, Sending(post, settings.mail_from, stop).act)], stop))
     return found
 

@@ -41,7 +41,6 @@ class Sending:
         try:
             self.post.open()
         except Unreachable as unreachable:
-            self.stop.check()
             self.rest = min(LONGEST_REST, self.rest * 2 or FIRST_REST)
             self.not_before = time.monotonic() + self.rest
             say(f"Mail cannot be sent: {unreachable}; it is tried again in {self.rest:.0f} s.")
@@ -53,7 +52,6 @@ class Sending:
         try:
             self.post.deliver(self._letter(mail))
         except NotNow as not_now:
-            self.stop.check()  # it was cut off by us: nobody is to be told that the server did it
             outbox.put_off(connection, mail, str(not_now))
         except Refused as refused:
             outbox.give_up(connection, mail, str(refused))
