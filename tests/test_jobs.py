@@ -218,7 +218,7 @@ def test_a_database_that_goes_away_under_the_work_gets_it_again(
     assert (again.state, again.attempts, made(owner)) == ("queued", 1, 0)
     assert again.take_after > again.beat_at
     page = Browser(app).sign_in(cast.acme.admin).get("jobs.show", job_id=job_id)
-    assert "It was begun before and did not come to its end" in page.text
+    assert f"It was begun before and did not come to its end: {jobs.AWAY}" in page.text
     lease_is_over(owner)
     doing(app, settings).act(worker)
     assert (row(owner, job_id).state, row(owner, job_id).attempts, made(owner)) == ("done", 2, 1)

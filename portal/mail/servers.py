@@ -28,7 +28,7 @@ class NotNow(Exception):
 
 
 class Unreachable(Exception):
-    """The server takes no letter at all now; the message says why."""
+    """The server takes no letter at all now; the message says why, and not which server it is: an organization may read it."""
 
 
 class Post(Protocol):
@@ -67,7 +67,7 @@ class Line:
                 self._get_through()
             except (smtplib.SMTPException, OSError) as error:
                 self._drop()
-                raise Unreachable(f"{self.server} cannot be used: {self._told(error)}") from None
+                raise Unreachable(f"the mail server cannot be used: {self._told(error)}") from None
 
     def _get_through(self) -> None:
         """Raises what smtplib and ssl raise: a certificate that cannot be trusted, a server without STARTTLS, a wrong password."""
@@ -184,7 +184,7 @@ class Folder:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise Unreachable(f"the folder {self.folder} cannot be made: {error.strerror}") from None
+            raise Unreachable(f"the folder for mails cannot be made: {error.strerror}") from None
 
     def deliver(self, letter: Letter) -> None:
         name = letter.message_id.strip("<>").replace("/", "_")
@@ -194,7 +194,7 @@ class Folder:
                 file.write(letter.content)
             draft.rename(self.folder / f"{name}.eml")
         except OSError as error:
-            raise NotNow(f"the folder {self.folder} cannot be written to: {error.strerror}") from None
+            raise NotNow(f"the folder for mails cannot be written to: {error.strerror}") from None
 
     def close(self) -> None:
         pass

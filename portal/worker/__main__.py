@@ -41,11 +41,9 @@ def loops(settings: Settings, stop: Stop) -> list[Loop]:
     found = [Loop(url, [Duty("clean up", 60, clean_up)], stop)]
     found += [Loop(url, [Duty("jobs", 1, Jobs(application, stop).act)], stop) for _ in range(JOBS_AT_ONCE)]
     if settings.mail_server:
-        from portal.mail.servers import post_to
         from portal.worker.sending import Sending
 
-        post = post_to(settings.mail_server, settings.mail_from)
-        found.append(Loop(url, [Duty("mail", 1, Sending(post, settings.mail_from, stop).act)], stop))
+        found.append(Loop(url, [Duty("mail", 1, Sending(settings.mail_server, settings.mail_from, stop).act)], stop))
     return found
 
 
