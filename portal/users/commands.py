@@ -13,7 +13,8 @@ from portal.values import MayBeCleared, folded
 Role = Literal["user", "org_admin", "admin", "super_admin"]
 SORTS = ("name", "username", "email", "verified", "role", "state", "last_sign_in", "since")
 ROWS = (25, 50, 100)
-LONGEST_CURSOR = 2_000
+LONGEST_CURSOR = 4_000  # of a legacy username as long as an index can hold
+SIGNS = "@._-'"  # between the pieces of words; nobody is looked for by them alone
 
 
 class Cursor(BaseModel):
@@ -65,7 +66,7 @@ class FindUsers(BaseModel):
     @property
     def words(self) -> str:
         """What is searched for, folded as what it is searched in; '' for nothing."""
-        return folded(self.q.replace("\x00", ""))
+        return " ".join(word for word in folded(self.q).split() if word.strip(SIGNS))
 
     @property
     def column(self) -> str:
