@@ -1,9 +1,12 @@
 """Users are found: in every order, page by page, by filters and by fragments, and nobody else's."""
 
+import base64
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
 from zlib import crc32
 
@@ -19,6 +22,7 @@ from portal.users import finding
 from portal.users.commands import SORTS, FindUsers
 from tests.attack.roles import DENIED, Role
 from tests.crowd import NOW, crowd, person, put
+from tests.statements import counted
 
 EVER = datetime.min.replace(tzinfo=NOW.tzinfo)
 KEYS: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {
@@ -377,6 +381,244 @@ def shown(page: Page) -> str:
 
 def rows_of(page: Page) -> list[str]:
     return [str(row["id"]).removeprefix("user-") for row in page.select("tbody tr")]
+
+
+def what_the_search_sends(page: Page) -> dict[str, str]:
+    beside = {str(control["name"]): str(control["value"]) for control in page.select("[form=users-search]")}
+    return {name: value for name, value in {**page.form("#users-search"), **beside}.items() if value}
+
+
+def chips(page: Page) -> list[str]:
+    return [chip.get_text() for chip in page.soup.select(".chips bdi")]
+
+
+def sorted_by(page: Page) -> tuple[str, str]:
+    column = page.select_one("th[aria-sort]")
+    return column.get_text(strip=True).strip("↑↓ "), str(column["aria-sort"])
+
+
+STATES_OF_THE_PAGE = [
+    {}, {"q": "Crowd & Ó=1#x", "sort": "-since", "rows": "50"}, {"role": "user", "state": "active", "signed_in": "longer"},
+    {"q": "crowd.example", "sort": "username", "role": "user"}, {"sort": "-last_sign_in", "rows": "50", "verified": "no"},
+]  # fmt: skip
+
+
+@pytest.fixture
+def crowded(app: Flask, owner: Any, cast: SimpleNamespace) -> Browser:
+    """acme's administrator among 250 others."""
+    rows = crowd(cast.acme.id, 250)
+    put(owner, rows)
+    return Browser(app).sign_in(cast.acme.admin)
+
+
+@pytest.mark.parametrize("asked", STATES_OF_THE_PAGE, ids=str)
+def test_the_state_of_the_page_is_wholly_in_its_address(crowded: Browser, asked: dict[str, str]) -> None:
+    page = crowded.get("users.index", **asked)
+    typed = what_the_search_sends(page)
+    assert typed == {"sort": "name", **asked}
+    assert crowded.get("users.index", **typed).text == page.text
+    assert crowded.get("users.index", htmx=True, **asked).text == page.select_one("#users").get_text(" ", strip=True)
+    assert len(chips(page)) == len(asked.keys() - {"sort", "rows"})
+
+
+@pytest.mark.parametrize("asked", STATES_OF_THE_PAGE, ids=str)
+def test_each_link_of_the_page_leads_to_what_it_says(crowded: Browser, asked: dict[str, str]) -> None:
+    page = crowded.get("users.index", **asked)
+    for chip in page.soup.select(".chips a:has(bdi)"):
+        word = chip.select_one("bdi").get_text()
+        assert chips(crowded.get(chip["href"])) == [other for other in chips(page) if other != word]
+    for link in page.soup.select("th a.sort"):
+        word, way = link.get_text(strip=True).strip("↑↓ "), "descending" if "↑" in link.get_text() else "ascending"
+        other = crowded.get(link["href"])
+        assert sorted_by(other) == (word, way)
+        assert (chips(other), shown(other)) == (chips(page), shown(page))
+
+
+@pytest.mark.parametrize("asked", STATES_OF_THE_PAGE, ids=str)
+def test_next_previous_and_first_lead_through_the_pages_that_were_asked_for(crowded: Browser, asked: dict[str, str]) -> None:
+    first = crowded.get("users.index", **asked)
+    if "Ó" in asked.get("q", ""):
+        assert not first.soup.select("nav[aria-label=Pages]")
+        return
+    second = crowded.get(first.select_one("a[rel=next]")["href"])
+    assert shown(second).startswith(f"{len(rows_of(first)) + 1}–")
+    assert not set(rows_of(second)) & set(rows_of(first))
+    assert what_the_search_sends(second) == what_the_search_sends(first)
+    back = crowded.get(second.select_one("a[rel=prev]")["href"])
+    assert (rows_of(back), shown(back)) == (rows_of(first), shown(first))
+    assert crowded.get(second.select_one("nav[aria-label=Pages] a")["href"]).text == first.text
+
+
+def test_removed_accounts_stand_in_the_order_of_their_removal_and_no_column_claims_another(crowded: Browser) -> None:
+    page = crowded.get("users.index", state="removed")
+    assert not page.soup.select("thead a, th[aria-sort]")
+    assert rows_of(page)
+    assert {row.select_one("th").get_text(" ", strip=True) for row in page.select("tbody tr")} == {"Removed user"}
+
+
+def test_the_columns_and_rows_that_a_person_chose_are_kept_on_the_account(
+    app: Flask, crowded: Browser, cast: SimpleNamespace, owner: Any
+) -> None:
+    crowded.post("users.columns", {"columns": ["email", "since"], "rows": "50"})
+    page = crowded.follow()
+    assert "Saved." in page.text
+    elsewhere = Browser(app).sign_in(cast.acme.admin).get("users.index")
+    for one in (page, elsewhere):
+        assert [th.get_text(strip=True).strip("↑ ") for th in one.select("thead th")] == ["Name", "E-mail", "Since", "Act"]
+        assert len(rows_of(one)) == 50
+        assert {box["value"] for box in one.select("[name=columns][checked]")} == {"email", "since"}
+    assert len(rows_of(crowded.get("users.index", rows=25))) == 25  # what the address says comes first
+    colleague = Browser(app).sign_in(cast.acme.admin2).get("users.index")
+    assert len(colleague.select("thead th")) == 8
+    crowded.post("users.columns", {"rows": "25"})
+    assert [th.get_text(strip=True).strip("↑ ") for th in crowded.follow().select("thead th")] == ["Name", "Act"]
+
+
+UNKNOWN = [
+    {"columns": "hashed_password", "rows": "25"}, {"columns": ["email", "name"], "rows": "25"}, {"columns": "email,role", "rows": "25"},
+    {"columns": "email", "rows": "26"}, {"columns": "email", "rows": ""}, {"columns": "email"}, {"columns": "", "rows": "25"},
+    {"columns": ["email"] * 7, "rows": "25"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", UNKNOWN, ids=str)
+def test_unknown_columns_and_rows_are_refused_and_change_nothing(
+    app: Flask, cast: SimpleNamespace, owner: Any, chosen: dict[str, Any]
+) -> None:
+    browser = Browser(app).sign_in(cast.acme.admin)
+    page = browser.post("users.columns", chosen, expect=422)
+    assert "Choose columns from the list" in page.text
+    owner.execute("SELECT count(*) FROM users WHERE table_columns IS NOT NULL OR table_rows IS NOT NULL")
+    assert owner.fetchone() == (0,)
+
+
+def test_a_page_asks_at_most_four_things_of_the_database(app: Flask, crowded: Browser, cast: SimpleNamespace) -> None:
+    second = str(crowded.get("users.index").select_one("a[rel=next]")["href"])
+    for address in (
+        "/users",
+        second,
+        "/users?q=mara",
+        "/users?q=mara&role=user&sort=-since",
+        "/users?state=removed",
+        f"/users/{cast.acme.user.id}",
+    ):
+        with counted(app) as seen:
+            crowded.get(address)
+        assert len(seen) <= 4, seen
+
+
+def test_people_of_the_platform_ask_one_thing_more_to_act_as_its_role(app: Flask, cast: SimpleNamespace) -> None:
+    browser = Browser(app).sign_in(cast.platform.super)
+    with counted(app) as seen:
+        browser.get("users.index", q="super")
+    assert len(seen) <= 5, seen
+
+
+# What is damaged, foreign or too large
+
+
+def written(*values: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+ID = "00000000-0000-4000-8000-000000000000"
+DAMAGED = {
+    "nothing of ours": ["x", "====", "%", "\x00", "é", "-", "null", "AAAA", "bnVsbA", "e30", "W10", "W1tb" * 400, "OTk5" * 400, "a" * 4001, "MWU5OTk"],
+    "a list of something else": [written(), written(ID), written("a"), written("a", ID, ID), written(["a"], ID), written({"a": 1}, ID), written(None, ID)],
+    "no id": [written("a", "a"), written("a", ""), written("a", f"urn:uuid:{ID}\x00"), written("a", "0_" + ID[2:]), written("a", ID[:-1]), written("a", True)],
+    "a text that no row has": [written("\x00", ID), written("\ud800", ID), written(True, ID), written(1, ID), written(1.5, ID)],
+}  # fmt: skip
+MOMENTS = [
+    "", "now", "2026-W01-1", "2026-01-01", "2026-01-01 00:00", "2026-01-01T00", "infinity", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00",
+    "2026-01-01 00:00:00+99:99", "-infinity\x00", "10000-01-01 00:00:00+00", "2026-02-30 00:00:00+00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["after", "before"])
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_cursor_that_we_have_not_written_is_refused_in_words(app: Flask, cast: SimpleNamespace, kind: str, way: str) -> None:
+    browser = Browser(app).sign_in(cast.acme.admin)
+    for cursor in DAMAGED[kind]:
+        for sort in ("name", "-email"):
+            page = browser.get("users.index", sort=sort, **{way: cursor}, expect=422)
+            assert "Begin with the first page." in page.text, cursor
+            browser.get("users.index", sort=sort, **{way: cursor}, expect=422, htmx=True)
+
+
+@pytest.mark.parametrize("sort", ["since", "-last_sign_in"])
+def test_a_cursor_between_two_moments_names_a_moment(app: Flask, cast: SimpleNamespace, sort: str) -> None:
+    browser = Browser(app).sign_in(cast.acme.admin)
+    for moment in MOMENTS:
+        assert "Begin with the first page." in browser.get("users.index", sort=sort, after=written(moment, ID), expect=422).text, moment
+    for moment in ("-infinity", "2026-01-01 00:00:00+00", "2026-01-01 00:00:00.5+05:30", "0001-01-01 00:00:00+00"):
+        browser.get("users.index", sort=sort, after=written(moment, ID))
+    assert browser.get("users.index", state="removed", after=written("a", ID), expect=422)
+
+
+def test_a_cursor_of_another_order_is_refused_and_one_of_a_neighbour_shows_the_own_rows(
+    app: Flask, crowded: Browser, cast: SimpleNamespace, owner: Any
+) -> None:
+    put(owner, [person(cast.globex.id, number, last_name=f"CANARY-globex {number}") for number in range(60)])
+    theirs = Browser(app).sign_in(cast.globex.admin)
+    for sort in ("name", "role", "verified", "since"):
+        cursor = parse_qs(urlsplit(str(theirs.get("users.index", sort=sort).select_one("a[rel=next]")["href"])).query)["after"][0]
+        for other in SORTS:
+            alike = KIND[other] == KIND[sort] or (KIND[other], KIND[sort]) == ("text", "moment")
+            page = crowded.get("users.index", sort=other, after=cursor, expect=200 if alike else 422)
+            assert "CANARY-globex" not in page.response.get_data(as_text=True)
+
+
+KIND = {
+    "name": "text", "username": "text", "email": "text", "role": "two texts", "state": "two texts", "verified": "a yes and a text",
+    "last_sign_in": "moment", "since": "moment",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"q": "x" * 101}, {"role": "owner"}, {"role": "USER"}, {"state": "suspended"}, {"verified": "maybe"}, {"signed_in": "yesterday"}, {"sort": "hashed_password"},
+        {"sort": "--name"}, {"sort": "name, hashed_password"}, {"sort": "name DESC"}, {"sort": ""}, {"rows": "26"}, {"rows": "-1"}, {"rows": "1000000"},
+        {"rows": "25.0"}, {"rows": "٢٥"}, {"role": "user\x00"}, {"sort": "id"}, {"sort": "tenant_id"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_parameter_that_the_page_does_not_offer_is_refused(app: Flask, cast: SimpleNamespace, wrong: dict[str, str]) -> None:
+    browser = Browser(app).sign_in(cast.acme.admin)
+    browser.get("users.index", expect=422, **wrong)
+    notice = browser.get("users.index", expect=422, htmx=True, **wrong)
+    assert notice.response.headers["HX-Retarget"] == "#notices"
+
+
+ANYTHING = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["user", "name", "-since", "removed", "yes", "25", "never"]))
+CURSORS = st.one_of(
+    st.text(max_size=60),
+    st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()),
+    st.lists(
+        st.one_of(st.text(max_size=20), st.booleans(), st.integers(), st.floats(), st.uuids().map(str), st.datetimes().map(str)), max_size=4
+    ).map(lambda values: written(*values)),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            **dict.fromkeys(("q", "role", "state", "verified", "signed_in", "sort", "rows"), ANYTHING),
+            "after": CURSORS,
+            "before": CURSORS,
+        },
+    )
+)
+@tried(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def whatever_is_asked_is_answered_or_refused(browser: Browser, asked: dict[str, str | None]) -> None:
+    plain = {name: value.encode("utf-8", "surrogatepass") for name, value in asked.items() if value is not None}
+    response = browser.client.get("/users?" + urlencode(plain))
+    assert response.status_code in (200, 422), asked
+
+
+def test_no_address_of_the_page_is_a_fault(crowded: Browser) -> None:
+    whatever_is_asked_is_answered_or_refused(crowded)
 
 
 # Nobody else's
