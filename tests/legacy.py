@@ -116,6 +116,7 @@ NAMES: dict[tuple[str | None, str | None], str] = {
     ("Zoë", "Ångström"): "angstrom zoe",
     ("Jean-Luc", "  De  La   Tour "): "de la tour jean-luc",
     (None, "Øresund"): "oresund",
+    ("Jan", "van ’t Hoff"): "van ’t hoff jan",
     ("Solo", ""): "solo",
     ("\u202eevil", "Name\u0007"): "name evil",
     ("A" * 300, "B" * 150): "b" * 150 + " " + "a" * 49,

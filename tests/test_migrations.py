@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from portal.extensions import db
 from portal.organizations.models import Tenant
-from portal.users.models import Role, User
+from portal.users.models import Role, User, keys_of
 from portal.values import code_hash, email_key, sort_key, username_key
 from tests import legacy as dirt
 from tests.legacy import ACME, AGENTS, EMAILS, GLOBEX, NAMES, ROLES, SUBDOMAINS, TIES, USERNAMES, conversation, id_of, tenant, user
@@ -364,6 +364,14 @@ def test_twins_know_which_they_are_from_words(upgraded: Database) -> None:
 def test_names_sort_without_accents_and_case(upgraded: Database, first: str | None, last: str | None) -> None:
     found = upgraded.one("SELECT sort_key FROM users WHERE id = :id", id=user(f"name {first} {last}"))
     assert found == NAMES[first, last] == sort_key(" ".join(filter(None, (last, first))))
+
+
+def test_people_are_searched_in_what_the_portal_itself_would_search(upgraded: Database) -> None:
+    rows = upgraded.rows("SELECT first_name, last_name, username, email, search_text FROM users")
+    assert len(rows) > len(NAMES)
+    for row in rows:
+        asked = {name: getattr(row, name) for name in ("first_name", "last_name", "username", "email")}
+        assert (row.search_text or None) == keys_of(**asked)["search_text"]
 
 
 def test_whoever_has_no_name_sorts_by_the_username(upgraded: Database) -> None:

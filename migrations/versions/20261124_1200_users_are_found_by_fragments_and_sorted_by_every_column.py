@@ -24,6 +24,7 @@ LONGEST = 400
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 INDIC_AND_KANA_MARKS = {0, 7, 8, 9}
 UNDECOMPOSED = str.maketrans("øłđðıħŧŋ", "olddihtn") | {ord("þ"): "th", ord("æ"): "ae", ord("œ"): "oe", ord("ß"): "ss"}
+APOSTROPHES = str.maketrans("‘’ʼ", "'''")
 TEXTS = Table("portal_search_texts", MetaData(), Column("id", Uuid, primary_key=True), Column("search_text", Text))
 
 APP, PLATFORM = "portal_app", "portal_platform"
@@ -61,10 +62,14 @@ FUNCTIONS = r"""
                 SELECT substr(word, place, 3) AS gram
                 FROM pg_catalog.string_to_table($2, ' ') AS word, pg_catalog.generate_series(1, length(word) - 2) AS place
                 UNION ALL
-                SELECT '^' || word FROM pg_catalog.string_to_table($2, ' ') AS word WHERE length(word) IN (1, 2)
+                SELECT '^' || piece
+                FROM pg_catalog.string_to_table($2, ' ') AS word,
+                    pg_catalog.string_to_table(translate(word, '@._-''', '     '), ' ') AS piece
+                WHERE length(word) < 3 AND piece <> ''
             ) AS grams
         $$;
-    -- plpgsql, because its statement is planned for what is searched
+    -- plpgsql, because its statement is planned for what is searched. IS TRUE keeps the indexes that begin with the organization out of
+    -- the plan: before the table is first analysed they look cheaper, and each of their rows has its grams worked out, 0.4 ms a row.
     CREATE FUNCTION find_users(words text, most integer) RETURNS TABLE (id uuid)
         LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp
         AS $$
@@ -73,13 +78,14 @@ FUNCTIONS = r"""
                 wanted bigint[] := public.wanted_grams(bound, words);
                 patterns text[] := ARRAY (
                     SELECT '%' || replace(replace(replace(word, '\', '\\'), '%', '\%'), '_', '\_') || '%'
-                    FROM string_to_table(words, ' ') AS word WHERE length(word) > 2);
+                    FROM string_to_table(words, ' ') AS word
+                    WHERE length(word) > 2 OR word <> translate(word, '@._-''', ''));
             BEGIN
                 IF bound IS NULL OR wanted = '{}' THEN
                     RETURN;
                 END IF;
                 RETURN QUERY SELECT users.id FROM public.users
-                    WHERE users.tenant_id = bound AND users.search_text IS NOT NULL
+                    WHERE (users.tenant_id = bound) IS TRUE AND users.search_text IS NOT NULL
                         AND public.search_grams(users.tenant_id, users.search_text) @> wanted
                         AND users.search_text LIKE ALL (patterns)
                     LIMIT least(most, 1001);
@@ -161,7 +167,7 @@ def folded(typed: str) -> str:
     seen = "".join(" " if sign.isspace() else sign for sign in typed[:LONGEST] if sign.isspace() or not is_unseen(sign))
     parts = unicodedata.normalize("NFKD", seen.casefold()).casefold()
     plain = "".join(sign for sign in parts if unicodedata.combining(sign) in INDIC_AND_KANA_MARKS)
-    return " ".join(unicodedata.normalize("NFC", plain.translate(UNDECOMPOSED)).split())[:LONGEST]
+    return " ".join(unicodedata.normalize("NFC", plain.translate(UNDECOMPOSED | APOSTROPHES)).split())[:LONGEST]
 
 
 def is_unseen(sign: str) -> bool:

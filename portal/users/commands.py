@@ -13,7 +13,8 @@ from portal.values import MayBeCleared, folded
 Role = Literal["user", "org_admin", "admin", "super_admin"]
 SORTS = ("name", "username", "email", "verified", "role", "state", "last_sign_in", "since")
 ROWS = (25, 50, 100)
-LONGEST_CURSOR = 2_000
+LONGEST_CURSOR = 4_000  # of a legacy username as long as an index can hold
+SIGNS = "@._-'"  # between the pieces of words; nobody is looked for by them alone
 
 
 class Cursor(BaseModel):
@@ -25,10 +26,12 @@ class Cursor(BaseModel):
     def read(cls, written: str) -> "Cursor":
         """Raises ValueError for what `written` has not made."""
         try:
+            if len(written) > LONGEST_CURSOR:
+                raise ValueError
             values = json.loads(base64.urlsafe_b64decode(written + "=" * (-len(written) % 4)))
+            return cls(values=values)
         except (binascii.Error, ValueError, RecursionError):
             raise ValueError("This link to a page of the list is not complete. Begin with the first page.") from None
-        return cls(values=values)
 
     def written(self) -> str:
         plain = json.dumps(self.values, separators=(",", ":"), ensure_ascii=False)
@@ -45,8 +48,8 @@ class FindUsers(BaseModel):
     signed_in: Annotated[Literal["never", "week", "quarter", "longer"] | None, MayBeCleared] = None
     sort: str = "name"
     rows: Annotated[Literal["25", "50", "100"] | None, MayBeCleared] = None
-    after: Annotated[Annotated[str, Field(max_length=LONGEST_CURSOR)] | None, MayBeCleared] = None
-    before: Annotated[Annotated[str, Field(max_length=LONGEST_CURSOR)] | None, MayBeCleared] = None
+    after: Annotated[str | None, MayBeCleared] = None
+    before: Annotated[str | None, MayBeCleared] = None
 
     @field_validator("sort")
     @classmethod
@@ -65,7 +68,7 @@ class FindUsers(BaseModel):
     @property
     def words(self) -> str:
         """What is searched for, folded as what it is searched in; '' for nothing."""
-        return folded(self.q.replace("\x00", ""))
+        return " ".join(word for word in folded(self.q).split() if word.strip(SIGNS))
 
     @property
     def column(self) -> str:
@@ -79,6 +82,11 @@ class FindUsers(BaseModel):
     def narrowed(self) -> bool:
         """Whether anything but order and page was asked for."""
         return any((self.words, self.role, self.state, self.verified, self.signed_in))
+
+    @property
+    def paged(self) -> bool:
+        """Whether a page between others was asked for."""
+        return bool(self.after or self.before)
 
     def query(self, **other: Any) -> dict[str, Any]:
         """What a link to this list says, without the page; `other` replaces parts, None and '' leave them away."""
@@ -105,5 +113,5 @@ class RemoveUser(BaseModel):
 class ChooseColumns(BaseModel):
     """Which columns of the table a person sees, and how many rows."""
 
-    columns: list[Literal["username", "email", "role", "state", "last_sign_in", "since"]]
+    columns: Annotated[list[Literal["username", "email", "role", "state", "last_sign_in", "since"]], Field(max_length=6)]
     rows: Literal["25", "50", "100"]

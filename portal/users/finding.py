@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -121,28 +121,42 @@ def _places(shape: "Shape", cursor: Cursor | None) -> dict[str, Any]:
     if cursor is None:
         return {}
     try:
-        for value, is_one in zip(cursor.values, shape.kinds, strict=True):
-            if not is_one(value):
-                raise ValueError
-    except ValueError:
+        places = [understood(value) for value, understood in zip(cursor.values, shape.kinds, strict=True)]
+    except (ValueError, OverflowError):
         raise Invalid("This link to a page of the list belongs to another order, or is damaged. Begin with the first page.") from None
-    return {f"place{number}": value for number, value in enumerate(cursor.values)}
+    return {f"place{number}": place for number, place in enumerate(places)}
 
 
-def _is_text(value: str | bool) -> bool:
-    return isinstance(value, str) and "\x00" not in value
+# What a cursor's values are for the database, which reads times and ids in fewer ways than Python; ValueError for another kind of value.
 
 
-def _is_yes_or_no(value: str | bool) -> bool:
-    return isinstance(value, bool)
+def _text(value: str | bool) -> str:
+    if isinstance(value, bool) or "\x00" in value:
+        raise ValueError
+    value.encode()  # a half of a surrogate pair is no text
+    return value
 
 
-def _is_moment(value: str | bool) -> bool:
-    return value == "-infinity" or bool(datetime.fromisoformat(str(value)))
+def _yes_or_no(value: str | bool) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
 
 
-def _is_id(value: str | bool) -> bool:
-    return bool(UUID(str(value)))
+def _moment(value: str | bool) -> str | datetime:
+    if value == "-infinity":
+        return "-infinity"
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
+
+
+def _id(value: str | bool) -> str:
+    id_ = str(UUID(_text(value)))
+    if id_ != value:
+        raise ValueError
+    return id_
 
 
 @dataclass(frozen=True)
@@ -173,10 +187,10 @@ class Shape:
         return self.removed or self.column in ("last_sign_in", "since")
 
     @property
-    def kinds(self) -> list[Callable[[str | bool], bool]]:
-        """What each value of a cursor must be."""
-        first = _is_moment if self.moments else _is_yes_or_no if self.column == "verified" else _is_text
-        return [first, *[_is_text] * (len(self.order) - 1), _is_id]
+    def kinds(self) -> list[Callable[[str | bool], Any]]:
+        """What each value of a cursor is."""
+        first = _moment if self.moments else _yes_or_no if self.column == "verified" else _text
+        return [first, *[_text] * (len(self.order) - 1), _id]
 
     @property
     def places(self) -> str:
@@ -192,7 +206,7 @@ class Shape:
 
     @property
     def source(self) -> str:
-        return "found JOIN users u ON u.id = found.id" if self.searched else "users u"
+        return f"(SELECT id FROM found LIMIT {CANDIDATES}) AS first JOIN users u ON u.id = first.id" if self.searched else "users u"
 
     @property
     def found(self) -> str:

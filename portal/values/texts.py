@@ -11,6 +11,7 @@ BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 LINE_BREAKS = ("\r\n", "\r", "\u2028", "\u2029")
 UNDECOMPOSED = str.maketrans("øłđðıħŧŋ", "olddihtn") | {ord("þ"): "th", ord("æ"): "ae", ord("œ"): "oe", ord("ß"): "ss"}
+APOSTROPHES = str.maketrans("‘’ʼ", "'''")  # telephones write them round
 INDIC_AND_KANA_MARKS = {0, 7, 8, 9}  # combining classes that change the letter itself; the others are accents
 SORT_KEY_LENGTH, SEARCHED_LENGTH = 200, 400
 
@@ -154,8 +155,11 @@ def _folded(text: str, length: int) -> str:
 
 
 def folded(text: str) -> str:
-    """What is searched in a text, or for: casefolded, unaccented, one space between words, 400 characters. Of any text, no errors."""
-    return _folded(text, SEARCHED_LENGTH)
+    """What is searched in a text, or for: casefolded, unaccented, apostrophes alike, one space between words, 400 characters.
+
+    Of any text, no errors.
+    """
+    return _folded(text, SEARCHED_LENGTH).translate(APOSTROPHES)
 
 
 def full_name(first_name: str | None, last_name: str | None, username: str) -> str:
