@@ -22,6 +22,7 @@ PUBLIC = {
     "invitations.accept",
     "access_codes.join",
     "auth.sign_in",
+    "account.confirm",
     "forgotten.password",
     "forgotten.organizations",
     "forgotten.reset",

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from portal import create_app
 from portal.database import connect
 from portal.forgotten.services import DEAD
 from portal.testing.browser import Browser
@@ -19,20 +18,11 @@ from portal.values import fingerprint
 from portal.worker.asking import Asking
 from portal.worker.cleanup import clean_up
 from portal.worker.stopping import Stop
-from tests.attack.walls import close
 from tests.statements import counted
 from tests.test_auth import attempt
 
 NEW = "seven herons beside the old canal"
 OPEN = "SELECT count(*) FROM mail_links WHERE used_at IS NULL"
-
-
-@pytest.fixture
-def mailing(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any) -> Iterator[Flask]:
-    """A portal with a mail server; what is queued stays in the outbox."""
-    app = create_app(cluster.settings(database, tmp_path, mail_url="smtp://localhost", mail_from="portal@mail.example.org"))
-    yield app
-    close(app)
 
 
 @pytest.fixture

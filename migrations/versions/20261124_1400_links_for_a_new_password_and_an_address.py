@@ -36,6 +36,7 @@ def upgrade() -> None:
             created_at timestamptz NOT NULL DEFAULT now(),
             expires_at timestamptz NOT NULL,
             used_at timestamptz,
+            mailed_as uuid,
             PRIMARY KEY (tenant_id, id),
             UNIQUE (tenant_id, secret_hash),
             FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id) ON DELETE CASCADE,
@@ -64,7 +65,7 @@ def upgrade() -> None:
             CREATE POLICY {table}_owner ON {table} TO {OWNER} USING (true) WITH CHECK (true)""")
     for role, name, reach, handed_over in RULES:
         op.execute(f"""
-            GRANT SELECT, INSERT, UPDATE (used_at) ON mail_links TO {role};
+            GRANT SELECT, INSERT, UPDATE (used_at, mailed_as) ON mail_links TO {role};
             CREATE POLICY {name}_read ON mail_links FOR SELECT TO {role} USING ({reach});
             CREATE POLICY {name}_add ON mail_links FOR INSERT TO {role} WITH CHECK ({reach} AND ({OF_ONESELF} OR {handed_over}));
             CREATE POLICY {name}_change ON mail_links FOR UPDATE TO {role} USING ({reach}) WITH CHECK ({reach})""")

@@ -67,17 +67,18 @@ def mail_link(organization: str, login: str, network: str | None) -> None:
         return
     with tenancy.bound(tenant, user=account["id"], role=account["role"]), transaction():
         about = {"tenant_id": tenant, "user_id": account["id"], "auth_epoch": account["auth_epoch"]}
-        credential, expires_at = mail_links.make("password", **about, email=account["email"], life=LIFE)
-        mail.queue(
+        made = mail_links.make("password", **about, email=account["email"], life=LIFE)
+        sent = mail.queue(
             "password_link",
             tenant_id=tenant,
             to=account["email"],
             subject=f"A new password for {account['organization']}",
-            expires_at=expires_at,
+            expires_at=made.expires_at,
             organization_name=account["organization"],
             first_name=account["first_name"],
-            link=link_of(credential),
+            link=link_of(made.credential),
         )
+        mail_links.note_mail(made, sent)
         audit.record("password_link_mailed", tenant_id=tenant, network=network, object_type="user", object_id=account["id"])
 
 
@@ -110,11 +111,9 @@ def make_link(command: MakeLink, user: User, *, by: Actor) -> str:
         raise Conflict("This account was given a higher role at this moment. Nothing was changed.")
     users.demand(policy.can_make_password_link(by, fresh))
     mail_links.end_all("password", tenant_id=by.tenant_id, user_id=fresh.id)
-    credential, _ = mail_links.make(
-        "password", tenant_id=by.tenant_id, user_id=fresh.id, auth_epoch=fresh.auth_epoch, made_by=by.id, life=LIFE
-    )
+    made = mail_links.make("password", tenant_id=by.tenant_id, user_id=fresh.id, auth_epoch=fresh.auth_epoch, made_by=by.id, life=LIFE)
     audit.record("password_link_made", tenant_id=by.tenant_id, by=by, object_type="user", object_id=fresh.id)
-    return link_of(credential)
+    return link_of(made.credential)
 
 
 def opened(credential: str) -> Any:

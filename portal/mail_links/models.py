@@ -14,8 +14,8 @@ from portal.users.models import User
 class MailLink(db.Model):  # type: ignore[name-defined]
     """A link of one account, whose secret is kept as SHA-256; `kind` is what it is for: a new password, or to confirm an e-mail address.
 
-    `email` is the address that it was mailed to; an administrator (`made_by`) hands over one that was not mailed. It is dead once it is
-    `used_at` (or was replaced then), and once the account's `auth_epoch` has gone up.
+    `email` is the address that it was mailed to, `mailed_as` the mail in the outbox; an administrator (`made_by`) hands over one that
+    was not mailed. It is dead once it is `used_at` (or was replaced then), and once the account's `auth_epoch` has gone up.
     """
 
     __tablename__ = "mail_links"
@@ -43,3 +43,4 @@ class MailLink(db.Model):  # type: ignore[name-defined]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     expires_at: Mapped[Moment]
     used_at: Mapped[Moment | None]
+    mailed_as: Mapped[UUID | None]

@@ -1,15 +1,19 @@
 """Making links, looking at what they open, and using them up."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import func, insert, select, text, update
+from uuid_utils.compat import uuid7
 
 from portal.database import tenancy
 from portal.errors import NotFound
 from portal.extensions import db, release
+from portal.mail.models import OutboxMail
 from portal.mail_links.models import MailLink
+from portal.users.models import User
 from portal.values import credential_parts, new_credential
 
 Kind = Literal["password", "email"]
@@ -27,6 +31,15 @@ OPEN = text("""
           ELSE u.state IN ('active', 'waiting') AND (l.email = u.pending_email OR l.email = u.email AND NOT u.is_verified) END""")
 
 
+@dataclass(frozen=True)
+class Made:
+    """A link that was just made; its credential's secret is kept nowhere else."""
+
+    id: UUID
+    credential: str
+    expires_at: datetime
+
+
 def make(
     kind: Kind,
     *,
@@ -36,13 +49,29 @@ def make(
     life: timedelta,
     email: str | None = None,
     made_by: UUID | None = None,
-) -> tuple[str, datetime]:
-    """A new link's credential, whose secret is kept nowhere else, and its end: mailed to `email`, or handed over by `made_by`."""
+) -> Made:
+    """A new link: one that is mailed to `email`, or one that `made_by` hands over."""
     credential, secret_hash = new_credential(tenant_id)
-    expires_at = datetime.now(UTC) + life
-    link = {"kind": kind, "user_id": user_id, "secret_hash": secret_hash, "auth_epoch": auth_epoch, "expires_at": expires_at}
-    db.session.execute(insert(MailLink).values(tenant_id=tenant_id, email=email, made_by=made_by, **link))
-    return credential, expires_at
+    made = Made(uuid7(), credential, datetime.now(UTC) + life)
+    link = {"id": made.id, "kind": kind, "user_id": user_id, "secret_hash": secret_hash, "auth_epoch": auth_epoch, "email": email}
+    db.session.execute(insert(MailLink).values(tenant_id=tenant_id, made_by=made_by, expires_at=made.expires_at, **link))
+    return made
+
+
+def note_mail(made: Made, sent: OutboxMail) -> None:
+    """Keep which mail a link went out with, so that screens can tell how far it is."""
+    mine = (MailLink.tenant_id == sent.tenant_id, MailLink.id == made.id)
+    db.session.execute(update(MailLink).where(*mine).values(mailed_as=sent.id))
+
+
+def open_mail(kind: Kind, *, tenant_id: UUID, user_id: UUID, email: str) -> UUID | None:
+    """The mail of the newest link that still works for this address; None where there is none."""
+    open_ = (MailLink.tenant_id == tenant_id, MailLink.user_id == user_id, MailLink.kind == kind, MailLink.email == email)
+    lives = (MailLink.used_at.is_(None), MailLink.expires_at > func.now(), MailLink.auth_epoch == User.auth_epoch)
+    own = (User.tenant_id == MailLink.tenant_id) & (User.id == MailLink.user_id)
+    newest = select(MailLink.mailed_as).join(User, own).where(*open_, *lives).order_by(MailLink.created_at.desc()).limit(1)
+    found: UUID | None = db.session.execute(newest).scalar()
+    return found
 
 
 def end_all(kind: Kind, *, tenant_id: UUID, user_id: UUID) -> None:
