@@ -54,17 +54,13 @@ def current_theme() -> str:
 
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
-    return [
-        {"label": label, "url": url_for(endpoint), "current": _is_current(endpoint)}
-        for label, endpoint, question in NAVIGATION
-        if question is None or question(current_user)
-    ]
+    open_doors = [(label, url_for(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(current_user)]
+    return [{"label": label, "url": url, "current": _leads_here(url)} for label, url in open_doors]
 
 
-def _is_current(endpoint: str) -> bool:
-    """The page itself, or one below it: of the blueprint whose index this is."""
-    blueprint, _, name = endpoint.partition(".")
-    return request.endpoint == endpoint or (name == "index" and request.blueprint == blueprint)
+def _leads_here(url: str) -> bool:
+    """The page itself, or one below it; every page is below the overview, which counts for itself only."""
+    return request.path == url or (url != "/" and request.path.startswith(f"{url}/"))
 
 
 def role_name(role: str) -> str:

@@ -21,7 +21,7 @@ from portal.database import connect, tenancy
 from portal.errors import Forbidden
 from portal.extensions import transaction
 from portal.jobs import services as jobs
-from portal.testing.browser import Browser
+from portal.testing import Browser, do_jobs
 from portal.worker import jobs as duty
 from portal.worker.cleanup import clean_up
 from portal.worker.jobs import Application, Jobs
@@ -62,9 +62,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 def doing(app: Flask, settings: Settings, stop: Stop | None = None) -> Jobs:
-    application = Application(settings)
-    application.loaded = app
-    return Jobs(application, stop or Stop())
+    return Jobs(Application(settings, app), stop or Stop())
 
 
 def row(owner: Any, job_id: UUID) -> SimpleNamespace:
@@ -218,7 +216,7 @@ def test_a_database_that_goes_away_under_the_work_gets_it_again(
     assert (again.state, again.attempts, made(owner)) == ("queued", 1, 0)
     assert again.take_after > again.beat_at
     page = Browser(app).sign_in(cast.acme.admin).get("jobs.show", job_id=job_id)
-    assert "It was begun before and did not come to its end" in page.text
+    assert f"It was begun before and did not come to its end: {jobs.AWAY}" in page.text
     lease_is_over(owner)
     doing(app, settings).act(worker)
     assert (row(owner, job_id).state, row(owner, job_id).attempts, made(owner)) == ("done", 2, 1)
@@ -275,9 +273,7 @@ def test_rate_and_remaining_time_are_measured_or_said_to_be_not(app: Flask, owne
         assert {shown(app, owner, cast, **unknown)[name] for name in ("Rate", "Remaining")} == {"not measured"}
 
 
-def test_one_finds_the_way_back_to_what_is_under_way(
-    app: Flask, settings: Settings, cast: SimpleNamespace, worker: Any, owner: Any
-) -> None:
+def test_one_finds_the_way_back_to_what_is_under_way(app: Flask, cast: SimpleNamespace) -> None:
     of_user, of_admin = ask(app, cast.acme.user, "tests.look"), ask(app, cast.acme.admin, "tests.add", number=1)
     ask(app, cast.globex.admin, "tests.look")
 
@@ -288,7 +284,7 @@ def test_one_finds_the_way_back_to_what_is_under_way(
     assert seen(cast.acme.admin) == [of_user, of_admin]
     assert seen(cast.acme.admin, "tests.add") == [of_admin]
     assert seen(cast.acme.user) == [of_user]
-    doing(app, settings).act(worker)
+    do_jobs(app)
     assert seen(cast.acme.admin) == []
 
 

@@ -29,8 +29,7 @@ def upgrade() -> None:
             ADD CONSTRAINT outbox_one_end CHECK (sent_at IS NULL OR failed_at IS NULL),
             ADD CONSTRAINT outbox_text_goes_at_the_end CHECK (
                 (body_text IS NULL) = ({OVER}) AND (body_text IS NOT NULL OR body_html IS NULL));
-        DROP INDEX outbox_waiting_idx;
-        CREATE INDEX outbox_waiting_idx ON outbox (expires_at) WHERE sent_at IS NULL AND failed_at IS NULL;
+        CREATE INDEX outbox_expires_at_idx ON outbox (expires_at) WHERE sent_at IS NULL AND failed_at IS NULL;
         CREATE INDEX outbox_over_idx ON outbox (COALESCE(sent_at, failed_at)) WHERE {OVER};
         GRANT UPDATE (body_text, body_html), DELETE ON outbox TO portal_worker;
         CREATE POLICY outbox_worker_remove ON outbox FOR DELETE TO portal_worker
@@ -92,8 +91,7 @@ def downgrade() -> None:
         DROP TABLE jobs;
         DROP POLICY outbox_worker_remove ON outbox;
         REVOKE UPDATE (body_text, body_html), DELETE ON outbox FROM portal_worker;
-        DROP INDEX outbox_over_idx, outbox_waiting_idx;
-        CREATE INDEX outbox_waiting_idx ON outbox (send_after) WHERE sent_at IS NULL AND failed_at IS NULL;
+        DROP INDEX outbox_over_idx, outbox_expires_at_idx;
         ALTER TABLE outbox
             DROP CONSTRAINT outbox_text_goes_at_the_end,
             DROP CONSTRAINT outbox_one_end,

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 LIFE = timedelta(days=30)  # of a job and its report
 LARGEST_ARGUMENTS = 64 * 1024  # characters of JSON; what is larger belongs into a table of its noun
 FAULT = "A fault on our side ended this. Nothing more is done; the fault has been written to the portal's log."
+AWAY = "The database was away, or had too much to do."
 GONE = "Whoever asked for this can no longer sign in."
 
 
@@ -124,11 +125,11 @@ def carry_out(tenant_id: UUID, job_id: UUID, *, attempt: int, pulse: Pulse) -> s
     except (IntegrityError, StaleDataError):
         log.exception("a job met somebody else's change")
         return Conflict.default_message
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise NotReachable(str(getattr(error, "orig", None) or error).strip().splitlines()[0]) from error
     except Exception as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise NotReachable("the connection was lost") from error
+        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        if lost or isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+            log.warning("the job %s could not go on: %s", job_id, str(error).splitlines()[0])
+            raise NotReachable(AWAY) from error
         log.exception("the job %s failed", job_id)
         return FAULT
 

@@ -15,9 +15,10 @@ OVER = "sent_at IS NOT NULL OR failed_at IS NOT NULL"
 class OutboxMail(db.Model):  # type: ignore[name-defined]
     """A mail, written in the transaction that causes it; sent, or given up, by the worker.
 
-    Nobody takes it up before `send_after`: its first moment, the end of a pause after a try that failed, or the end of the lease of
-    the worker that sends it now. From `expires_at` on it is of no more use and is not sent. Once it is `sent_at` or given up
-    (`failed_at`, with the reason in `last_error`) its text is gone, because it may hold a secret; the rest is kept for 30 days.
+    Nobody takes it up before `send_after`, and what has the earliest goes first: at first a moment in the past, the earlier the sooner
+    the mail is of no more use; then the end of a pause after a try that failed, or of the lease of the worker that sends it now. From
+    `expires_at` on it is of no more use and is not sent. Once it is `sent_at` or given up (`failed_at`, with the reason in
+    `last_error`) its text is gone, because it may hold a secret; the rest is kept for 30 days.
     """
 
     __tablename__ = "outbox"
@@ -26,7 +27,8 @@ class OutboxMail(db.Model):  # type: ignore[name-defined]
         CheckConstraint(
             f"(body_text IS NULL) = ({OVER}) AND (body_text IS NOT NULL OR body_html IS NULL)", name="outbox_text_goes_at_the_end"
         ),
-        Index("outbox_waiting_idx", "expires_at", postgresql_where=text("sent_at IS NULL AND failed_at IS NULL")),
+        Index("outbox_waiting_idx", "send_after", postgresql_where=text("sent_at IS NULL AND failed_at IS NULL")),
+        Index("outbox_expires_at_idx", "expires_at", postgresql_where=text("sent_at IS NULL AND failed_at IS NULL")),
         Index("outbox_over_idx", text("COALESCE(sent_at, failed_at)"), postgresql_where=text(OVER)),
     )
 

@@ -13,10 +13,9 @@ OUT_OF_DATE = "it was not sent while it was of use"
 
 WAITS = "sent_at IS NULL AND failed_at IS NULL AND send_after <= now()"
 WAITING = f"SELECT EXISTS (SELECT FROM outbox WHERE {WAITS} AND expires_at > now())"
-# What is of no use any more soonest goes first: a link for an hour before the invitations of a whole organization.
 TAKE = f"""
     WITH taken AS (
-        SELECT tenant_id, id FROM outbox WHERE {WAITS} AND expires_at > now() ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        SELECT tenant_id, id FROM outbox WHERE {WAITS} AND expires_at > now() ORDER BY send_after LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     UPDATE outbox SET attempts = attempts + 1, send_after = now() + make_interval(secs => %(lease)s)
     FROM taken WHERE outbox.tenant_id = taken.tenant_id AND outbox.id = taken.id

@@ -28,7 +28,7 @@ class NotNow(Exception):
 
 
 class Unreachable(Exception):
-    """The server takes no letter at all now; the message says why."""
+    """The server takes no letter at all now; the message says why, and not which server it is: an organization may read it."""
 
 
 class Post(Protocol):
@@ -42,9 +42,6 @@ class Post(Protocol):
 
     def close(self) -> None:
         """End politely; nothing happens when nothing is open."""
-
-    def hang_up(self) -> None:
-        """End at once what is under way, from whichever thread."""
 
 
 def post_to(server: MailServer, sender: str) -> Post:
@@ -70,7 +67,7 @@ class Line:
                 self._get_through()
             except (smtplib.SMTPException, OSError) as error:
                 self._drop()
-                raise Unreachable(f"{self.server} cannot be used: {self._told(error)}") from None
+                raise Unreachable(f"the mail server cannot be used: {self._told(error)}") from None
 
     def _get_through(self) -> None:
         """Raises what smtplib and ssl raise: a certificate that cannot be trusted, a server without STARTTLS, a wrong password."""
@@ -143,12 +140,6 @@ class Line:
         if smtp is not None:
             smtp.close()
 
-    def hang_up(self) -> None:
-        sock = getattr(self.smtp, "sock", None)
-        if sock is not None:
-            with suppress(OSError):  # the plain socket's way with TLS too: whoever waits for it wakes up and finds it ended
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
     @contextmanager
     def _limited(self) -> Iterator[None]:
         """However slowly the server speaks, it is over after TALK seconds."""
@@ -162,8 +153,11 @@ class Line:
             timer.cancel()
 
     def _end_overdue(self) -> None:
-        self.overdue = True
-        self.hang_up()
+        """From the timer's thread: whoever waits for the server wakes up and finds the connection ended."""
+        self.overdue, sock = True, getattr(self.smtp, "sock", None)
+        if sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the plain socket's way with TLS too, which would ask the other side
 
     def _told(self, error: Exception) -> str:
         """One line for people of what went wrong, in the server's words where it said something."""
@@ -190,7 +184,7 @@ class Folder:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise Unreachable(f"the folder {self.folder} cannot be made: {error.strerror}") from None
+            raise Unreachable(f"the folder for mails cannot be made: {error.strerror}") from None
 
     def deliver(self, letter: Letter) -> None:
         name = letter.message_id.strip("<>").replace("/", "_")
@@ -200,12 +194,9 @@ class Folder:
                 file.write(letter.content)
             draft.rename(self.folder / f"{name}.eml")
         except OSError as error:
-            raise NotNow(f"the folder {self.folder} cannot be written to: {error.strerror}") from None
+            raise NotNow(f"the folder for mails cannot be written to: {error.strerror}") from None
 
     def close(self) -> None:
-        pass
-
-    def hang_up(self) -> None:
         pass
 
 

@@ -58,6 +58,8 @@ def queue(template: str, *, tenant_id: UUID, to: str, subject: str, expires_at: 
     `context` begin with PUBLIC_URL. Keep the `id` of the answer to ask `states` for it.
     """
     mail_id, (text, html) = uuid7(), _rendered(template, context)
+    now = datetime.now(UTC)
+    expires_at = expires_at or now + LIFE
     mail = OutboxMail(
         tenant_id=tenant_id,
         id=mail_id,
@@ -66,7 +68,8 @@ def queue(template: str, *, tenant_id: UUID, to: str, subject: str, expires_at: 
         subject=" ".join(subject.split()),
         body_text=text,
         body_html=html,
-        expires_at=expires_at or datetime.now(UTC) + LIFE,
+        expires_at=expires_at,
+        send_after=min(now, expires_at - LIFE),  # a link for an hour goes out before the invitations of a whole organization
     )
     db.session.add(mail)
     return mail
@@ -98,7 +101,7 @@ def send_test(address: str) -> str:
     except (Refused, ValueError) as error:
         raise Invalid(str(error)) from None
     except (NotNow, Unreachable) as error:
-        raise Unavailable(str(error)) from None
+        raise Unavailable(f"{server}: {error}") from None
     finally:
         post.close()
     return f"For {address} it was taken by {server}. Whether it arrives shows in the mailbox."

@@ -16,7 +16,7 @@ from portal.worker.loop import Duty, Loop
 from portal.worker.stopping import LOOK_UP, Stop
 
 JOBS_AT_ONCE = 2  # so that a long one of one organization does not keep all others waiting
-GRACE = 1.5  # seconds for what is being finished when the worker ends
+GRACE = 1.5  # seconds for what is being finished when the worker ends, such as a mail that a server is just taking
 
 
 def main() -> int:
@@ -42,13 +42,10 @@ def loops(settings: Settings, stop: Stop) -> list[Loop]:
     found = [Loop(url, [Duty("clean up", 60, clean_up)], stop)]
     found += [Loop(url, [Duty("jobs", 1, Jobs(application, stop).act)], stop) for _ in range(JOBS_AT_ONCE)]
     if settings.mail_server:
-        from portal.mail.servers import post_to
         from portal.worker.sending import Sending
 
-        post = post_to(settings.mail_server, settings.mail_from)
-        stop.besides.append(post.hang_up)
         found.append(Loop(url, [Duty("asked mail", 1, Asking(application, stop).act)], stop))
-        found.append(Loop(url, [Duty("mail", 1, Sending(post, settings.mail_from, stop).act)], stop))
+        found.append(Loop(url, [Duty("mail", 1, Sending(settings.mail_server, settings.mail_from, stop).act)], stop))
     return found
 
 

@@ -49,9 +49,9 @@ GIVEN_UP = f"UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = no
 class Application:
     """The portal's application, for work that goes through its services: loaded when the first job comes, one for all threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.loading, self.taking = settings, threading.Lock(), threading.Lock()
-        self.loaded: Flask | None = None
+    def __init__(self, settings: Settings, loaded: "Flask | None" = None) -> None:
+        self.settings, self.loaded = settings, loaded
+        self.loading, self.taking = threading.Lock(), threading.Lock()
 
     def __call__(self) -> "Flask":
         from portal import create_app

@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
+from portal.config import MailServer
 from portal.mail import outbox
 from portal.mail.letters import Letter, letter
-from portal.mail.servers import NotNow, Post, Refused, Unreachable
+from portal.mail.servers import NotNow, Refused, Unreachable, post_to
 from portal.system import say
 from portal.worker.stopping import Stop
 
@@ -13,10 +14,10 @@ FIRST_REST, LONGEST_REST = 5.0, 60.0  # seconds between tries while the server t
 
 
 class Sending:
-    """What waits is handed to `post`, as mail from the address `sender`."""
+    """What waits is handed to the server, as mail from the address `sender`."""
 
-    def __init__(self, post: Post, sender: str, stop: Stop) -> None:
-        self.post, self.sender, self.stop = post, sender, stop
+    def __init__(self, server: MailServer, sender: str, stop: Stop) -> None:
+        self.server, self.post, self.sender, self.stop = server, post_to(server, sender), sender, stop
         self.rest, self.not_before = 0.0, 0.0
         self.unsaid: outbox.Taken | None = None  # sent, but the database was away before it could be told
 
@@ -41,10 +42,9 @@ class Sending:
         try:
             self.post.open()
         except Unreachable as unreachable:
-            self.stop.check()
             self.rest = min(LONGEST_REST, self.rest * 2 or FIRST_REST)
             self.not_before = time.monotonic() + self.rest
-            say(f"Mail cannot be sent: {unreachable}; it is tried again in {self.rest:.0f} s.")
+            say(f"No mail goes to {self.server}: {unreachable}; it is tried again in {self.rest:.0f} s.")
             return str(unreachable)
         self.rest = 0.0
         return None
@@ -53,7 +53,6 @@ class Sending:
         try:
             self.post.deliver(self._letter(mail))
         except NotNow as not_now:
-            self.stop.check()  # it was cut off by us: nobody is to be told that the server did it
             outbox.put_off(connection, mail, str(not_now))
         except Refused as refused:
             outbox.give_up(connection, mail, str(refused))

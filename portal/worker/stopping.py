@@ -3,7 +3,7 @@
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,14 +21,11 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False  # no Event: setting one in a signal's handler can wait for itself
-        self.besides: list[Callable[[], None]] = []
         self._finishing = threading.local()
 
     def ask(self, *_signal: object) -> None:
-        """Also a signal's handler. Calls what `besides` holds, so that nobody goes on waiting for a server elsewhere."""
+        """Also a signal's handler."""
         self.asked = True
-        for act in self.besides:
-            act()
 
     def check(self) -> None:
         """Raises Stopping when the process was asked to end."""
