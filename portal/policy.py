@@ -154,6 +154,13 @@ def can_hand_over(actor: Acting, user: Account) -> Answer:
     return Allowed() if user.state == "active" else Denied("Only an active account can take over.")
 
 
+def can_make_password_link(actor: Acting, user: Account) -> Answer:
+    """May make a link by which this account gets a new password, to hand it over."""
+    if not (may := can_manage(actor, user)):
+        return may
+    return Allowed() if user.state == "active" else Denied("Only an active account can get a new password.")
+
+
 @dataclass(frozen=True)
 class Somebody:
     """Anybody of a role, to ask the rules about."""
@@ -198,6 +205,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Users", "See the users of the organization and their history", administers_organization),
     Permission("Users", "Make, see and withdraw access codes, accept who joined by one", manages_access_codes),
     *_about_somebody(can_manage, "Change the role of {}, end all its sessions"),
+    *_about_somebody(can_make_password_link, "Make a link for a new password of {}"),
     *_about_somebody(can_deactivate, "Deactivate {}"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),
     *(

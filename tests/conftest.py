@@ -15,6 +15,7 @@ from flask import Flask
 from portal import create_app
 from portal.config import Settings
 from portal.database import connect
+from portal.extensions import db
 from portal.testing import Browser, Cluster, the_cast, write_cast
 from tests.pooler import PGBOUNCER, PORT, pooling
 
@@ -127,6 +128,16 @@ def cast(cluster: Cluster, database: str, everybody: SimpleNamespace) -> SimpleN
 @pytest.fixture
 def app(running_app: Flask, cast: SimpleNamespace) -> Flask:
     return running_app
+
+
+@pytest.fixture
+def mailing(cluster: Cluster, database: str, cast: SimpleNamespace, tmp_path: Path) -> Iterator[Flask]:
+    """A portal that has a mail server; nobody sends what it queues."""
+    app = create_app(cluster.settings(database, tmp_path, mail_url="smtp://localhost", mail_from="portal@mail.example.org"))
+    yield app
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from portal import create_app
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
-from tests.attack.walls import close
 from tests.statements import counted
 from tests.test_auth import attempt
 
@@ -265,18 +263,6 @@ def test_another_email_waits_and_the_old_one_stays_for_signing_in(app: Flask, ca
     here.post("account.keep_email")
     owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'email_change_dropped'")
     assert owner.fetchone() == (1,)
-
-
-def test_where_mail_is_sent_the_page_says_that_the_confirmation_is_not_yet_among_it(
-    cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any
-) -> None:
-    app = create_app(cluster.settings(database, tmp_path, mail_url="smtp://localhost", mail_from="portal@mail.example.org"))
-    here = Browser(app).sign_in(cast.acme.user)
-    ask(here, "mara@elsewhere.example")
-    page = here.follow()
-    assert "This version of the portal sends no link to confirm an address with yet." in page.text
-    assert "no mail server" not in page.text
-    close(app)
 
 
 def test_an_old_sign_in_asks_for_the_password_and_loses_nothing(app: Flask, cast: SimpleNamespace, owner: Any) -> None:

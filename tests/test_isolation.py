@@ -125,7 +125,8 @@ def test_no_statement_reaches_a_row_of_another_organization(roles: Any, furnishe
 @pytest.mark.parametrize("role", ["app", "platform", "worker"])
 def test_bound_to_its_organization_a_role_sees_precisely_its_rows(roles: Any, furnished: Any, owner: Any, role: str) -> None:
     """Else all of the above would pass on a role that sees nothing."""
-    owner.execute("UPDATE sessions SET expires_at = '2020-01-01'; UPDATE idempotency_keys SET expires_at = '2020-01-01'")
+    for table in ("sessions", "idempotency_keys", "mail_links"):  # of which the worker sees what has expired
+        owner.execute(f"UPDATE {table} SET expires_at = '2020-01-01'")
     seen = []
     for table in TABLES:
         tenant = TENANT_COLUMN[table]
@@ -134,7 +135,7 @@ def test_bound_to_its_organization_a_role_sees_precisely_its_rows(roles: Any, fu
         if outcome.refused != DENIED:
             assert outcome.touched == len(rows_of_acme(owner, furnished, table)), table
             seen.append(table)
-    assert len(seen) == {"app": 13, "platform": 14, "worker": 5}[role]
+    assert len(seen) == {"app": 14, "platform": 15, "worker": 6}[role]
 
 
 @pytest.mark.parametrize("role", ["app", "platform", "worker"])
@@ -353,3 +354,44 @@ def test_the_worker_sees_and_deletes_only_what_has_expired(roles: Any, furnished
     assert worker.do("DELETE FROM idempotency_keys").touched == 0
     owner.execute("SELECT count(*) FROM sessions")
     assert owner.fetchone() == (len(vars(furnished)),)
+
+
+def test_the_worker_alone_reads_what_visitors_asked_to_be_mailed_and_whose_an_address_is(roles: Any, furnished: Any, owner: Any) -> None:
+    asked = {"id": NOBODYS, "kind": "organizations", "login": "user@acme.example"}
+    app, worker, acme = roles.app, roles.worker, furnished.acme
+    assert app.do(*inserting("asked_mails", asked), tenant=acme.id).refused == DENIED, "nothing is bound where a visitor asks"
+    assert app.do(*inserting("asked_mails", asked), tenant="").answer == 1
+    assert roles.platform.do(*inserting("asked_mails", asked), tenant="").refused == DENIED
+    for statement in ("SELECT login FROM asked_mails", "DELETE FROM asked_mails", "UPDATE asked_mails SET login = 'x'"):
+        for role in (app, roles.platform):
+            assert role.do(statement, tenant="").refused == DENIED
+    for role in (app, roles.platform):
+        assert role.do("SELECT * FROM organizations_of('user@acme.example')", tenant="").refused == DENIED
+    assert worker.do("SELECT login FROM asked_mails").rows == [("user@acme.example",)]
+    assert worker.do("UPDATE asked_mails SET login = 'thief@acme.example'").refused == DENIED
+    for address, tenants in {"user@acme.example": [(str(acme.id),)], "user@hades.example": [], "gone@acme.example": [], "%": []}.items():
+        assert worker.do("SELECT * FROM organizations_of(%s)", [address]).rows == tenants
+    assert worker.do("DELETE FROM asked_mails").touched == 1
+
+
+def test_a_link_is_of_oneself_or_made_in_ones_own_name_for_no_higher_role(roles: Any, furnished: Any, owner: Any) -> None:
+    acme, platform = furnished.acme, furnished.platform
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    def link(of: Any, made_by: Any = None) -> tuple[str, list[Any]]:
+        about = {"kind": "password", "user_id": str(of.id), "auth_epoch": 0, "expires_at": later}
+        mailed = {"email": None, "made_by": str(made_by.id)} if made_by else {"email": of.email, "made_by": None}
+        owner.execute("SELECT gen_random_uuid()::text, sha256(gen_random_uuid()::text::bytea)")
+        id_, hash_ = owner.fetchone()
+        return inserting("mail_links", {"tenant_id": str(of.tenant_id), "id": id_, "secret_hash": bytes(hash_), **about, **mailed})
+
+    assert roles.app.do_as(acme.user, *link(acme.user)).answer == 1
+    assert roles.app.do_as(acme.user, *link(acme.admin)).refused == DENIED
+    assert roles.app.do_as(acme.admin, *link(acme.user, acme.admin)).answer == 1
+    assert roles.app.do_as(acme.admin, *link(acme.user, acme.admin2)).refused == DENIED
+    assert roles.app.do_as(platform.admin, *link(platform.super, platform.admin)).refused == DENIED
+    assert roles.platform.do_as(platform.admin, *link(platform.super, platform.admin)).refused == DENIED
+    assert roles.platform.do_as(platform.super, *link(platform.admin, platform.super)).answer == 1
+    for change in ("secret_hash = secret_hash", "expires_at = now()", "user_id = user_id", "auth_epoch = 1"):
+        assert roles.app.do_as(acme.admin, f"UPDATE mail_links SET {change}").refused == DENIED
+    assert roles.app.do_as(acme.admin, "DELETE FROM mail_links").refused == DENIED

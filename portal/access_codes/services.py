@@ -12,6 +12,8 @@ from uuid_utils.compat import uuid7
 from portal import policy
 from portal.access_codes.commands import Join, MakeCode, ShowCode
 from portal.access_codes.models import AccessCode
+from portal.account import services as account
+from portal.account.services import Whom
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
@@ -144,6 +146,7 @@ def join(command: Join, *, origin: Origin) -> Joined:
         if field is None:
             raise
         raise Invalid(fields={field: "Somebody in this organization has it already. Choose another one, or sign in."}) from None
+    account.mail_confirmation(Whom(tenant, user_id, command.username, found["organization"]), 0, command.email)
     credential = None if waits else auth.open_session(tenant, user_id, Role.USER, 0, origin)
     audit.record(
         "joined_by_code",

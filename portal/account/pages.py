@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
-from portal.access import keep_signed_in, signed_in
+from portal.access import keep_signed_in, origin, public, signed_in
 from portal.account import services
 from portal.account.forms import EmailForm, PasswordForm, PreferencesForm, ProfileForm
 from portal.actor import Actor
 from portal.auth import services as auth
 from portal.auth.models import SignInSession
-from portal.extensions import settings
+from portal.extensions import limiter, settings
 from portal.mail import services as mail
 from portal.responses import go_to, inline, keep_theme, page
 from portal.words import current_theme
@@ -47,6 +47,24 @@ def email(actor: Actor) -> Response:
 def keep_email(actor: Actor) -> Response:
     services.keep_email(by=actor)
     return go_to("account.index", notice=f"{actor.email} stays your address.")
+
+
+@blueprint.post("/email/confirmation")
+@signed_in
+def send_confirmation(actor: Actor) -> Response:
+    address = services.ask_for_confirmation(by=actor)
+    return go_to("account.index", notice=f"A new link to confirm {address} is on its way. Earlier ones are dead.")
+
+
+@blueprint.route("/confirm/<credential>", methods=["GET", "POST"])
+@public
+@limiter.limit("120 per hour", methods=["POST"])
+def confirm(credential: str) -> Response:
+    """A look uses nothing up: programs that read mail open its links too."""
+    if request.method != "POST":
+        return page("account/confirm.html", found=services.to_confirm(credential), credential=credential)
+    address = services.confirm_email(credential, origin=origin())
+    return go_to("account.index", notice=f"{address} is confirmed.")
 
 
 @blueprint.post("/preferences")
@@ -102,7 +120,8 @@ def _account_page(actor: Actor, *, status: int = 200, **refused: Any) -> Respons
         "preferences": lambda: PreferencesForm(formdata=None, data=_preferences_of(actor)),
     }
     forms = {name: refused.get(name) or make() for name, make in fresh.items()}
-    return page("account/index.html", status=status, user=user, sends_mail=mail.is_configured(), **forms)
+    shown = {"sends_mail": mail.is_configured(), "confirmation": services.confirmation_mail(user)}
+    return page("account/index.html", status=status, user=user, **shown, **forms)
 
 
 def _preferences_of(actor: Actor) -> dict[str, str]:

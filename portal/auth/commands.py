@@ -36,9 +36,14 @@ class ChangePassword(BaseModel):
         return strong_password(password, info)
 
 
-class SignIn(BaseModel):
-    """Organization (subdomain), e-mail or username, password; no rule here tells whether an account exists."""
+class NamedAccount(BaseModel):
+    """Organization (subdomain), e-mail or username; no rule here tells whether an account exists."""
 
     organization: Typed
     login: Typed
+
+
+class SignIn(NamedAccount):
+    """An account and its password."""
+
     password: SecretStr

@@ -12,7 +12,7 @@ from portal import policy
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
-from portal.auth.commands import ChangePassword, Confirmed, SignIn
+from portal.auth.commands import ChangePassword, Confirmed, NamedAccount, SignIn
 from portal.auth.models import IdempotencyKey, SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
@@ -125,8 +125,7 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
     attempt.count()
     tenant = organization_id(command.organization.lower()) or uuid4()  # an id that no tenant has: the same work for unknown ones
     tenancy.bind(tenant)
-    keys = {"tenant": tenant, "email_key": _key(email_key, command.login), "username_key": _key(username_key, command.login)}
-    account = db.session.execute(FIND_ACCOUNT, keys).first()
+    account = db.session.execute(FIND_ACCOUNT, {"tenant": tenant, **keys_of(command.login)}).first()
     release()  # no connection is held while hashing
     right, fresh_hash = passwords.verified(command.password.get_secret_value(), account.hashed_password if account else None)
     if account is None or not right or not account.may_sign_in:
@@ -289,9 +288,15 @@ def sign_in_url(subdomain: str) -> str:
     )
 
 
-def account_key(command: SignIn) -> str:
+def keys_of(login: str) -> dict[str, str | None]:
+    """The keys of e-mail and username that a text may be; None where it can be none."""
+    return {"email_key": _key(email_key, login), "username_key": _key(username_key, login)}
+
+
+def account_key(command: NamedAccount) -> str:
     """What tries are counted under: every spelling that finds one account is one key."""
-    key = _key(email_key, command.login) or _key(username_key, command.login) or command.login.casefold()
+    keys = keys_of(command.login)
+    key = keys["email_key"] or keys["username_key"] or command.login.casefold()
     return f"{command.organization.lower()}|{key}"
 
 

@@ -14,6 +14,9 @@ from portal.values import fingerprint, network_of
 FROM_ONE_NETWORK_ON_ONE_ACCOUNT = parse("10 per 5 minutes")
 FROM_ONE_NETWORK = parse("300 per hour")
 ON_ONE_ACCOUNT = parse("60 per hour")
+MAILS_FROM_ONE_NETWORK_TO_ONE = parse("5 per hour")
+MAILS_FROM_ONE_NETWORK = parse("60 per hour")
+MAILS_TO_ONE = parse("20 per hour")
 FROM_A_KNOWN_BROWSER = parse("10 per 5 minutes")
 
 
@@ -77,6 +80,22 @@ class CodeTries(Counted):
     def counters(self) -> list[tuple[RateLimitItem, str]]:
         organization, network = digest(self.organization), digest(network_of(self.network or "unknown"))
         return [(FROM_ONE_NETWORK_ON_ONE_ACCOUNT, f"code:{organization}:{network}"), (FROM_ONE_NETWORK, f"codes:{network}")]
+
+
+@dataclass(frozen=True)
+class AskedToMail(Counted):
+    """Asking for a mail: to whom, as it was typed, and from which network."""
+
+    whom: str
+    network: str | None
+
+    def counters(self) -> list[tuple[RateLimitItem, str]]:
+        whom, network = digest(self.whom), digest(network_of(self.network or "unknown"))
+        return [
+            (MAILS_FROM_ONE_NETWORK_TO_ONE, f"mail:{whom}:{network}"),
+            (MAILS_FROM_ONE_NETWORK, f"mails:{network}"),
+            (MAILS_TO_ONE, f"mail:{whom}"),
+        ]
 
 
 def digest(text: str) -> str:

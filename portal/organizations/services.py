@@ -8,6 +8,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
+from portal.account import services as account
+from portal.account.services import Whom
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
@@ -117,6 +119,7 @@ def _register(command: RegisterOrganization, password: str, origin: Origin, nonc
         person=admin,
         sign_in_url=auth.sign_in_url(command.subdomain),
     )
+    account.mail_confirmation(Whom(tenant_id, admin_id, command.admin_username, command.name), 0, command.admin_email)
     credential = auth.open_session(tenant_id, admin_id, Role.ORG_ADMIN, 0, origin)
     audit.record(
         "organization_registered",

@@ -103,6 +103,7 @@ class User(db.Model):  # type: ignore[name-defined]
         Index(
             "users_never_signed_in", "tenant_id", "sort_key", "id", postgresql_where=text("removed_at IS NULL AND last_sign_in_at IS NULL")
         ),
+        Index("users_by_email_key", "email_key", postgresql_where=text("is_active")),
         Index("users_removed", "tenant_id", "removed_at", "id", postgresql_where=text("removed_at IS NOT NULL")),
     )
 

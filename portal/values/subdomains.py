@@ -13,7 +13,7 @@ NOT_ALLOWED = re.compile(r"[^a-z0-9-]")
 
 _PATHS = """
     access-codes account accounts admin admins agent agents api apis app apps appearance assets audit auth authorize
-    callback conversation conversations csp docs download downloads errors events exports favicon files graphql
+    callback conversation conversations csp docs download downloads errors events exports favicon files forgotten graphql
     health healthz help home hooks htmx images import imports index invitation invitations invite invites jobs join
     live login log-in logout log-out mail messages metrics mfa monitoring new notifications oauth oauth2 oidc
     openapi organization organizations outbox overview passkeys password passwords platform preferences profile

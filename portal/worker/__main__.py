@@ -9,6 +9,7 @@ from psycopg2.extensions import set_wait_callback
 
 from portal.config import Settings, SettingsRefused, load_settings
 from portal.system import say
+from portal.worker.asking import Asking
 from portal.worker.cleanup import clean_up
 from portal.worker.jobs import Application, Jobs
 from portal.worker.loop import Duty, Loop
@@ -43,6 +44,7 @@ def loops(settings: Settings, stop: Stop) -> list[Loop]:
     if settings.mail_server:
         from portal.worker.sending import Sending
 
+        found.append(Loop(url, [Duty("asked mail", 1, Asking(application, stop).act)], stop))
         found.append(Loop(url, [Duty("mail", 1, Sending(settings.mail_server, settings.mail_from, stop).act)], stop))
     return found
 

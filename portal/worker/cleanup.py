@@ -10,6 +10,8 @@ EXPIRED = {  # table: (primary key, condition)
     "idempotency_keys": ("tenant_id, key", "expires_at < now()"),
     "rate_limits": ("key", "expires < extract(epoch FROM now())"),
     "jobs": ("tenant_id, id", "expires_at < now()"),
+    "mail_links": ("tenant_id, id", "expires_at < now()"),
+    "asked_mails": ("id", "expires_at < now()"),
     "outbox": ("tenant_id, id", "coalesce(sent_at, failed_at) < now() - interval '30 days'"),
 }
 

@@ -40,6 +40,8 @@ RIGHTS = {
     "users": "app: SIuD, platform: SIuD",
     "invitations": "app: SIu, platform: SIu",
     "access_codes": "app: SIu, platform: SIu",
+    "mail_links": "app: SIu, platform: SIu, worker: sD",
+    "asked_mails": "app: i, worker: SuD",
     "agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
@@ -69,6 +71,7 @@ FUNCTIONS = {
     "wanted_grams(uuid,text) of portal_owner, for portal_owner",
     "find_users(text,integer) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
+    "organizations_of(text) of portal_owner, for portal_owner portal_worker, SECURITY DEFINER search_path=pg_catalog, pg_temp",
     "sees_agent(uuid,boolean,uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
 }
 LIMITS = {"statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s"}
@@ -124,8 +127,16 @@ RULES = {
             AND (qual !~ 'app_tenant|sees_agent' OR checked !~ 'app_tenant')""",
         "ALTER POLICY agents_change ON agents WITH CHECK (NOT is_free_agent)",
         {
-            *(f"{table} portal_worker {command}" for table in ("outbox", "jobs") for command in ("SELECT", "UPDATE", "DELETE")),
-            *(f"{table} portal_worker {command}" for table in ("sessions", "idempotency_keys") for command in ("SELECT", "DELETE")),
+            *(
+                f"{table} portal_worker {command}"
+                for table in ("outbox", "jobs", "asked_mails")
+                for command in ("SELECT", "UPDATE", "DELETE")
+            ),
+            *(
+                f"{table} portal_worker {command}"
+                for table in ("sessions", "idempotency_keys", "mail_links")
+                for command in ("SELECT", "DELETE")
+            ),
         },
     ),
     "policies ask these functions only": Rule(
@@ -189,6 +200,7 @@ RULES = {
         {
             "tenants_subdomain_key",  # host names are everybody's, and public
             "agents_pkey",
+            "asked_mails_pkey",  # of nobody yet: the worker looks who is meant
             # of the legacy system
             "users_pkey",
             "conversations_pkey",

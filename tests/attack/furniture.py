@@ -24,6 +24,7 @@ TENANT_COLUMN = {
     "sessions": "tenant_id",
     "invitations": "tenant_id",
     "access_codes": "tenant_id",
+    "mail_links": "tenant_id",
     "audit_entries": "tenant_id",
     "outbox": "tenant_id",
     "jobs": "tenant_id",
@@ -71,6 +72,10 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
         "access_codes": {
             "tenant_id": own, "id": id_of(tenant, "code"), "label": word, "secret_hash": digest(word), "needs_approval": False,
             "made_by": person,
+        },
+        "mail_links": {
+            "tenant_id": own, "id": id_of(tenant, "link"), "kind": "password", "user_id": person, "secret_hash": digest(f"secret-of-{tenant.subdomain}"),
+            "email": word, "auth_epoch": 0, "expires_at": later,
         },
         "audit_entries": {
             "tenant_id": own, "seq": 1, "at": now, "actor_id": person, "actor_name": word, "action": "signed_in", "object_type": "user",

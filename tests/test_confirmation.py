@@ -1,0 +1,219 @@
+"""Confirming an e-mail address by a link: after registering and joining, and before another address takes the place of the old one."""
+
+import re
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.account.services import DEAD
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD
+from portal.values import fingerprint
+from tests.test_access_codes import join, make
+from tests.test_auth import attempt
+from tests.test_organizations import send, typed
+
+ELSEWHERE = "Mara@Elsewhere.example"
+
+
+def ask(browser: Browser, email: str = ELSEWHERE, *, expect: int = 303) -> Any:
+    return browser.post("account.email", {"email": email}, expect=expect)
+
+
+def letters(owner: Any, recipient: str) -> list[str]:
+    owner.execute("SELECT body_text FROM outbox WHERE recipient = %s ORDER BY id", (recipient,))
+    return [row[0] for row in owner.fetchall()]
+
+
+def links(owner: Any, recipient: str = ELSEWHERE) -> list[str]:
+    """The paths of the links that were mailed to an address, the oldest first."""
+    found = (re.search(r"http://localhost:8000(/account/confirm/\S+)", text) for text in letters(owner, recipient))
+    return [one[1] for one in found if one]
+
+
+def address_of(owner: Any, person: Any) -> tuple[Any, ...]:
+    owner.execute("SELECT email, email_key, pending_email, is_verified FROM users WHERE id = %s", (str(person.id),))
+    return tuple(owner.fetchone())
+
+
+def unconfirmed(owner: Any, person: Any) -> None:
+    owner.execute("UPDATE users SET is_verified = false WHERE id = %s", (str(person.id),))
+
+
+def confirm(app: Flask, link: str, *, expect: int = 303) -> Any:
+    return Browser(app).post(link, expect=expect)
+
+
+def test_whoever_registers_gets_a_link_that_confirms_the_address(mailing: Flask, owner: Any) -> None:
+    browser = Browser(mailing)
+    send(browser, typed())
+    (link,) = links(owner, "Mara@QuietHarbour.example")
+    page = browser.get("account.index")
+    assert "not confirmed" in page.text
+    assert "queued" in page.text
+    preview = Browser(mailing).get(link)
+    assert "Mara@QuietHarbour.example" in preview.heading
+    owner.execute("SELECT is_verified FROM users WHERE email_key = 'mara@quietharbour.example'")
+    assert owner.fetchone() == (False,), "a look confirms nothing"
+    browser.post(link)
+    assert "is confirmed" in browser.follow().text
+    assert "not confirmed" not in browser.page.text  # type: ignore[union-attr]
+    owner.execute("SELECT is_verified FROM users WHERE email_key = 'mara@quietharbour.example'")
+    assert owner.fetchone() == (True,)
+    owner.execute("SELECT actor_name, changes FROM audit_entries WHERE action = 'email_confirmed'")
+    assert owner.fetchall() == [("Mara Ortiz", {})]
+
+
+@pytest.mark.parametrize("approval", ["", "y"])
+def test_whoever_joins_by_a_code_gets_one_too(mailing: Flask, cast: SimpleNamespace, owner: Any, approval: str) -> None:
+    code = make(Browser(mailing).sign_in(cast.acme.admin), needs_approval=approval)
+    join(mailing, code)
+    (link,) = links(owner, "mara@x.example")
+    confirm(mailing, link)
+    owner.execute("SELECT is_verified, is_active FROM users WHERE email = 'mara@x.example'")
+    assert owner.fetchone() == (True, not approval)
+
+
+def test_without_a_mail_server_no_link_is_made_and_the_page_says_so(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    unconfirmed(owner, cast.acme.user)
+    here = Browser(app).sign_in(cast.acme.user)
+    ask(here)
+    page = here.follow()
+    assert "this portal sends no mail: no mail server is configured" in page.text
+    assert "Mail me a new link" not in page.text
+    here.post("account.send_confirmation", expect=422)
+    owner.execute("SELECT (SELECT count(*) FROM mail_links), (SELECT count(*) FROM outbox)")
+    assert owner.fetchone() == (0, 0)
+
+
+def test_another_address_is_confirmed_there_and_the_old_one_is_told(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    user = cast.acme.user
+    here = Browser(mailing).sign_in(user)
+    ask(here)
+    assert "queued" in here.follow().text
+    (told,) = letters(owner, user.email)
+    assert ELSEWHERE in told
+    assert "/confirm/" not in told
+    assert address_of(owner, user) == (user.email, user.email, ELSEWHERE, True)
+    (link,) = links(owner)
+    assert "takes the place" in Browser(mailing).get(link).text
+    confirm(mailing, link)
+    assert address_of(owner, user) == (ELSEWHERE, ELSEWHERE.lower(), None, True)
+    assert ELSEWHERE in here.get("account.index").text
+    owner.execute("SELECT changes FROM audit_entries WHERE action = 'email_changed'")
+    assert owner.fetchall() == [({"e-mail": [user.email, ELSEWHERE]},)]
+    owner.execute("SELECT count(*) FROM users WHERE search_text LIKE '%%mara@elsewhere.example%%'")
+    assert owner.fetchone() == (1,)
+    attempt(Browser(mailing), user, expect=422)
+    attempt(Browser(mailing), SimpleNamespace(subdomain="acme", email=ELSEWHERE, password=PASSWORD), expect=303)
+
+
+def test_platform_people_change_their_address_too(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    ask(Browser(mailing).sign_in(cast.platform.admin))
+    confirm(mailing, links(owner)[0])
+    assert address_of(owner, cast.platform.admin)[0] == ELSEWHERE
+
+
+def test_an_address_that_somebody_else_has_by_then_is_refused_in_words(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    ask(Browser(mailing).sign_in(cast.acme.user))
+    (link,) = links(owner)
+    owner.execute("UPDATE users SET email = %s, email_key = lower(%s) WHERE id = %s", (ELSEWHERE, ELSEWHERE, str(cast.acme.user2.id)))
+    assert "Another account of CANARY-acme House has" in confirm(mailing, link, expect=422).text
+    assert address_of(owner, cast.acme.user)[0] == cast.acme.user.email
+    owner.execute("UPDATE users SET email = 'x@x.example', email_key = 'x@x.example' WHERE id = %s", (str(cast.acme.user2.id),))
+    ask(Browser(mailing).sign_in(cast.globex.user))
+    confirm(mailing, link)
+
+
+def test_a_new_link_kills_the_old_one(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    unconfirmed(owner, cast.acme.user)
+    here = Browser(mailing).sign_in(cast.acme.user)
+    assert "No link that confirms it is under way" in here.get("account.index").text
+    for _ in range(2):
+        here.post("account.send_confirmation")
+    assert "Earlier ones are dead" in here.follow().text
+    old, new = links(owner, cast.acme.user.email)
+    confirm(mailing, old, expect=404)
+    confirm(mailing, new)
+    confirm(mailing, new, expect=404)
+    here.post("account.send_confirmation", expect=422)
+
+
+def test_a_link_dies_of_time_of_another_wish_and_of_a_new_password(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    user = cast.acme.user
+    ends = {
+        "over": "UPDATE mail_links SET expires_at = now()",
+        "kept": "UPDATE users SET pending_email = NULL, pending_email_at = NULL WHERE id = %(id)s",
+        "another wish": "UPDATE users SET pending_email = 'third@x.example' WHERE id = %(id)s",
+        "new password": "UPDATE users SET auth_epoch = auth_epoch + 1 WHERE id = %(id)s",
+        "deactivated": "UPDATE users SET is_active = false WHERE id = %(id)s",
+        "suspended": "UPDATE tenants SET is_active = false WHERE subdomain = 'acme'",
+    }
+    for number, statement in enumerate(ends.values()):
+        owner.execute("DELETE FROM rate_limits")
+        ask(Browser(mailing).sign_in(user), f"mara{number}@x.example")
+        (link,) = links(owner, f"mara{number}@x.example")
+        Browser(mailing).get(link)
+        owner.execute(statement, {"id": str(user.id)})
+        assert confirm(mailing, link, expect=404).select_one(".message").get_text(strip=True) == DEAD
+        owner.execute("UPDATE users SET is_active = true WHERE id = %s; UPDATE tenants SET is_active = true", (str(user.id),))
+    assert address_of(owner, user)[0] == user.email
+
+
+def test_an_altered_a_foreign_or_an_empty_secret_confirms_nothing(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    ask(Browser(mailing).sign_in(cast.acme.user))
+    (link,) = links(owner)
+    tenant, _, secret = link.rpartition("/")[2].partition(".")
+    for credential in (f"{cast.globex.id.hex}.{secret}", f"{tenant}.{secret}x", f"{tenant}.", tenant, ".", "x"):
+        page = confirm(mailing, f"/account/confirm/{credential}", expect=404)
+        assert page.select_one(".message").get_text(strip=True) == DEAD
+    Browser(mailing).get(f"/reset/{tenant}.{secret}", expect=404)
+    owner.execute("SELECT secret_hash FROM mail_links")
+    assert bytes(owner.fetchone()[0]) == fingerprint(secret)
+    confirm(mailing, link)
+
+
+def test_of_twenty_who_use_one_link_at_once_one_confirms(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    ask(Browser(mailing).sign_in(cast.acme.user))
+    (link,) = links(owner)
+    forms = [(browser, {"csrf_token": browser.token()}) for browser in (Browser(mailing) for _ in range(20))]
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda browser=browser, data=data: statuses.append(browser.client.post(link, data=data).status_code))
+        for browser, data in forms
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [303] + [404] * 19
+    owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'email_changed'")
+    assert owner.fetchone() == (1,)
+
+
+def test_nobody_sends_many_mails_to_strangers(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(mailing).sign_in(cast.acme.user)
+    for number in range(5):
+        ask(here, f"stranger{number}@x.example")
+    assert ask(here, "stranger6@x.example", expect=429).response.headers["Retry-After"]
+    here.post("account.send_confirmation", expect=429)
+    owner.execute("SELECT count(*) FROM outbox WHERE recipient LIKE 'stranger%%'")
+    assert owner.fetchone() == (5,)
+
+
+def test_an_address_that_is_given_up_on_kills_the_mailed_link_for_a_password_too(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    """Whoever reads the old mailbox has no way back."""
+    user, secret = cast.acme.user, "an old secret"
+    owner.execute(
+        """INSERT INTO mail_links (tenant_id, id, kind, user_id, secret_hash, email, auth_epoch, expires_at)
+           VALUES (%s, gen_random_uuid(), 'password', %s, %s, %s, 0, now() + interval '1 hour')""",
+        (str(user.tenant_id), str(user.id), fingerprint(secret), user.email),
+    )
+    link = f"/reset/{user.tenant_id.hex}.{secret}"
+    Browser(mailing).get(link)
+    ask(Browser(mailing).sign_in(user))
+    confirm(mailing, links(owner)[0])
+    Browser(mailing).get(link, expect=404)
