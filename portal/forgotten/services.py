@@ -14,7 +14,7 @@ from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.auth.throttle import AskedToMail
 from portal.database import tenancy
-from portal.errors import Conflict, Invalid, NotFound
+from portal.errors import Invalid, NotFound
 from portal.extensions import db, release, settings, transaction
 from portal.forgotten.commands import ChoosePassword, FindOrganizations, ForgotPassword, MakeLink
 from portal.forgotten.models import AskedMail
@@ -108,7 +108,7 @@ def make_link(command: MakeLink, user: User, *, by: Actor) -> str:
     found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id)
     fresh = db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
     if fresh is None:
-        raise Conflict("This account was given a higher role at this moment. Nothing was changed.")
+        raise Invalid("This account was given a higher role at this moment. Nothing was changed.")
     users.demand(policy.can_make_password_link(by, fresh))
     mail_links.end_all("password", tenant_id=by.tenant_id, user_id=fresh.id)
     made = mail_links.make("password", tenant_id=by.tenant_id, user_id=fresh.id, auth_epoch=fresh.auth_epoch, made_by=by.id, life=LIFE)

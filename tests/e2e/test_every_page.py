@@ -13,9 +13,17 @@ from tests.e2e.conftest import Open
 from tests.e2e.steps import LOOKS, overflow, sign_in, sound
 from tests.test_doors import PUBLIC, path_of
 
-# Doors that answer GET with something else than a page: fragments, files, what machines read; and a page that only a live link opens,
-# which tests/e2e/test_joining.py looks at.
-NO_PAGES = {"invitations.accept", "organizations.check_subdomain", "audit.export", "health.healthz", "health.readyz"}
+# Doors that answer GET with something else than a page: fragments, files, what machines read; and pages that only a live link opens,
+# of which tests/e2e/test_joining.py looks at the first.
+NO_PAGES = {
+    "invitations.accept",
+    "forgotten.reset",
+    "account.confirm",
+    "organizations.check_subdomain",
+    "audit.export",
+    "health.healthz",
+    "health.readyz",
+}
 
 
 def pages(app: Flask, cast: SimpleNamespace) -> list[tuple[str, str]]:
