@@ -98,6 +98,17 @@ def can_manage(actor: Acting, user: Account) -> Answer:
     return Denied(f"Only {_with_article(Role.SUPER_ADMIN)} may change {_with_article(Role(user.role))}.", A_SUPER_ADMIN)
 
 
+def can_change_role(actor: Acting, user: Account) -> Answer:
+    """May give another role, one or the other, to this account."""
+    if not (may := can_manage(actor, user)):
+        return may
+    return (
+        Allowed()
+        if grantable_roles(actor)
+        else Denied("Only a super admin gives roles in the organization of the platform.", A_SUPER_ADMIN)
+    )
+
+
 def can_grant(actor: Acting, user: Account, role: str) -> Answer:
     """May give this role to this account."""
     if not (may := can_manage(actor, user)):
@@ -204,10 +215,13 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Organization", "Look through, export and check the audit log", administers_organization),
     Permission("Users", "See the users of the organization and their history", administers_organization),
     Permission("Users", "Make, see and withdraw access codes, accept who joined by one", manages_access_codes),
-    *_about_somebody(can_manage, "Change the role of {}, end all its sessions"),
+    *_about_somebody(can_change_role, "Change the role of {}"),
+    *_about_somebody(can_manage, "End all sessions of {}"),
     *_about_somebody(can_make_password_link, "Make a link for a new password of {}"),
     *_about_somebody(can_deactivate, "Deactivate {}"),
+    *_about_somebody(can_reactivate, "Reactivate {} who was deactivated", state="deactivated"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),
+    *_about_somebody(can_hand_over, "Hand over the own administration to {}"),
     *(
         Permission("Users", f"Invite somebody as {_with_article(role)}, make somebody one", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
         for role in LADDER
@@ -216,9 +230,13 @@ PERMISSIONS: tuple[Permission, ...] = (
 
 
 def _grants(actor: Acting, role: Role) -> Answer:
+    if not (may := administers_organization(actor)):
+        return may
     if role in grantable_roles(actor):
         return Allowed()
-    return Denied(f"The role {ROLE_NAMES[role].lower()} cannot be given here.", A_SUPER_ADMIN)
+    if is_platform(actor.role) and is_platform(role):
+        return Denied(f"Only a super admin may make somebody {_with_article(role)}.", A_SUPER_ADMIN)
+    return Denied(f"The role {ROLE_NAMES[role].lower()} is not given in this organization.")
 
 
 def table_of_roles() -> list[tuple[str, str, list[bool]]]:

@@ -107,7 +107,7 @@ class HandOver(Confirmed):
 class RemoveUser(BaseModel):
     """Erase an account for good; `name` is the user's full name, typed to be sure."""
 
-    name: Annotated[str, Field(max_length=400)]
+    name: Annotated[str, Field(max_length=4_000)]  # legacy names have no end
 
 
 class ChooseColumns(BaseModel):

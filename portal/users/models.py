@@ -141,7 +141,7 @@ class User(db.Model):  # type: ignore[name-defined]
 
     @property
     def full_name(self) -> str:
-        return full_name(self.first_name, self.last_name, self.username or self.email or "a removed user")
+        return full_name(self.first_name, self.last_name, self.username or self.email or "Removed user")
 
 
 def keys_of(

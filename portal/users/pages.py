@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request, url_for
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
 from portal.errors import Invalid
 from portal.extensions import rollback
+from portal.forms import ModelForm
 from portal.responses import go_to, inline, page, page_or_fragment
 from portal.users import finding, services
 from portal.users.commands import ROWS, SORTS, FindUsers
@@ -58,6 +60,7 @@ def index(actor: Actor) -> Response:
         roles=policy.grantable_roles(actor),
         known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
         role_form=RoleForm(formdata=None),
+        back=request.query_string.decode("ascii", "ignore"),
     )
 
 
@@ -90,15 +93,16 @@ def show(user: User, actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def change_role(user: User, actor: Actor) -> Response:
     form = RoleForm()
-    done = form.carry_out(services.change_role, user, by=actor)
-    return _answer(done, form, user, actor, f"{user.full_name} is now {_role_in_words(user)}, and signs in anew." if done else "")
+    done = _carried_out(form, services.change_role, user, actor)
+    return _answer(done, form, user, actor, _what_became(user, changed=form.result) if done else "")
 
 
 @blueprint.route("/<uuid:user_id>/deactivate", methods=["GET", "POST"])
 @requires(policy.administers_organization)
 def deactivate(user: User, actor: Actor) -> Response:
     if request.method == "GET":
-        return page_or_fragment("users/deactivate.html", "users/_deactivate.html", user=user, may=policy.can_deactivate(actor, user))
+        may = policy.can_deactivate(actor, user)
+        return page_or_fragment("users/deactivate.html", "users/_deactivate.html", user=user, may=may, back=_back(), index=_index())
     return _decided(services.deactivate, user, actor, "{} is deactivated and signed out everywhere.")
 
 
@@ -118,7 +122,7 @@ def sign_out(user: User, actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def remove(user: User, actor: Actor) -> Response:
     form = RemoveForm()
-    if form.carry_out(services.remove, user, by=actor):
+    if _carried_out(form, services.remove, user, actor):
         return go_to("users.index", notice="The account was removed. Its entries in the audit log stay.")
     status = 422 if form.is_submitted() else 200
     return page("users/remove.html", status=status, user=user, form=form, may=policy.can_remove(actor, user))
@@ -128,7 +132,7 @@ def remove(user: User, actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def hand_over(user: User, actor: Actor) -> Response:
     form = HandOverForm()
-    if form.carry_out(services.hand_over, user, by=actor):
+    if _carried_out(form, services.hand_over, user, actor):
         return go_to("auth.sign_in", notice="You handed over the administration. Sign in to go on.", organization=actor.subdomain)
     status = 422 if form.is_submitted() else 200
     return page("users/hand_over.html", status=status, user=user, form=form, may=policy.can_hand_over(actor, user))
@@ -162,6 +166,28 @@ def _chips(asked: FindUsers) -> list[tuple[str, str]]:
     return [(word, url_for("users.index", **asked.query(**{name: None}))) for name, word in words.items() if word]
 
 
+def _carried_out(form: ModelForm, act: Callable[..., Any], user: User, actor: Actor) -> bool:
+    done = form.carry_out(act, user, by=actor)
+    if form.conflict:  # there is nothing here of which two versions could be shown
+        raise form.conflict
+    return done
+
+
+def _back() -> str:
+    """Where an act was asked for: "user" for the page of one, else the address of a page of the table, without the path."""
+    return request.values.get("back", "")
+
+
+def _index() -> dict[str, str]:
+    """The page of the table that an act was asked for on, the first where it says nothing that can be read."""
+    asked = dict(parse_qsl(_back()))
+    try:
+        FindUsers.model_validate(asked)
+    except ValidationError:
+        return {}
+    return {name: value for name, value in asked.items() if name in FindUsers.model_fields}
+
+
 def _decided(act: Callable[..., None], user: User, actor: Actor, notice: str) -> Response:
     """An act that needs nothing but the decision."""
     try:
@@ -178,14 +204,14 @@ def _answer(done: bool, form: RoleForm, user: User, actor: Actor, notice: str) -
     """The row as it is now for htmx; a browser goes back to where it was, or sees the user's page with the reason."""
     fresh = services.account(actor.tenant_id, user.id)
     if done:
-        back = request.form.get("back", "")
-        where = ("users.show", {"user_id": user.id}) if back == "user" else ("users.index", {})
+        where: tuple[str, dict[str, Any]] = ("users.show", {"user_id": user.id}) if _back() == "user" else ("users.index", _index())
         return inline("users/_row.html", where[0], where[1], notice=notice, **_row(fresh, actor, form))
     return page_or_fragment("users/show.html", "users/_row.html", status=422, **_row(fresh, actor, form), **_of_user(fresh, actor))
 
 
 def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
-    return {"user": user, "role_form": form, "shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor)}
+    said = {"shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor), "back": _back()}
+    return {"user": user, "role_form": form, **said}
 
 
 def _of_user(user: Any, actor: Actor) -> dict[str, Any]:
@@ -201,8 +227,9 @@ def _user_page(user: User, actor: Actor) -> Response:
     return page("users/show.html", **_row(user, actor, RoleForm(formdata=None)), **_of_user(user, actor))
 
 
-def _role_in_words(user: User) -> str:
-    return policy.ROLE_NAMES[policy.Role(user.role)].lower()
+def _what_became(user: User, *, changed: bool) -> str:
+    role = policy.ROLE_NAMES[policy.Role(user.role)].lower()
+    return f"{user.full_name} is now {role}, and signs in anew." if changed else f"{user.full_name} is {role} already; nothing was changed."
 
 
 def _why_not(actor: Actor) -> list[tuple[str, policy.Answer]]:

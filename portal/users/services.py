@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
@@ -11,13 +12,13 @@ from portal.actor import Actor
 from portal.audit import services as audit
 from portal.auth import services as auth
 from portal.auth.models import SignInSession
-from portal.errors import Conflict, Invalid
+from portal.errors import Conflict, Invalid, Unauthenticated
 from portal.extensions import db
 from portal.organizations.models import Tenant
 from portal.policy import Answer, Denied
 from portal.users.commands import ChangeRole, ChooseColumns, HandOver, RemoveUser
 from portal.users.models import Role, User
-from portal.values import email_key, username_key
+from portal.values import email_key, folded, username_key
 
 ERASED = (
     "first_name", "last_name", "username", "username_key", "email", "email_key", "hashed_password", "theme", "time_zone", "density",
@@ -51,8 +52,8 @@ def new_account(
     return user
 
 
-def change_role(command: ChangeRole, user: User, *, by: Actor) -> None:
-    """Give another role; whoever has it signs in anew.
+def change_role(command: ChangeRole, user: User, *, by: Actor) -> bool:
+    """Give another role; whoever has it signs in anew. False where the account had it already, and nothing was changed.
 
     Raises Invalid(role=…) with the rule and who can help, or when nobody would be left to administer the organization;
     Invalid(password=…) where a role from org_admin on is given without a fresh password.
@@ -60,16 +61,17 @@ def change_role(command: ChangeRole, user: User, *, by: Actor) -> None:
     demand(policy.can_grant(by, user, command.role))
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
-    user = _locked(user, by, lambda actor, account: policy.can_grant(actor, account, command.role))
+    user, _ = _locked(user, by, lambda actor, account: policy.can_grant(actor, account, command.role))
     until_now, becomes = str(user.role), str(command.role)
     if until_now == becomes:
-        return
+        return False
     if policy.administers(user.role) and not policy.administers(command.role):
         keep_one_administrator(by.tenant_id, {user.id})
     changes = {"role": [until_now, becomes]}
     user.role = Role(command.role)
     _sign_out(user)
     audit.record("role_changed", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user.id, changes=changes)
+    return True
 
 
 def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
@@ -79,11 +81,10 @@ def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
     """
     demand(policy.can_hand_over(by, user))
     auth.confirm(command, by=by)
-    user = _locked(user, by, policy.can_hand_over)
-    me = db.session.execute(select(User).where(User.tenant_id == by.tenant_id, User.id == by.id).with_for_update()).scalar_one()
-    weaker = policy.grantable_roles(by)[0]
-    changes = {"role": [str(user.role), str(by.role)], "own role": [str(me.role), str(weaker)]}
-    user.role, me.role = Role(by.role), weaker
+    user, me = _locked(user, by, policy.can_hand_over)
+    weaker = policy.grantable_roles(me)[0]
+    changes = {"role": [str(user.role), str(me.role)], "own role": [str(me.role), str(weaker)]}
+    user.role, me.role = me.role, weaker
     for person in (user, me):
         _sign_out(person)
     audit.record("administration_handed_over", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user.id, changes=changes)
@@ -91,7 +92,7 @@ def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
 
 def deactivate(user: User, *, by: Actor) -> None:
     """Keep somebody from signing in, and end every session at once. Raises Invalid with the rule."""
-    user = _locked(user, by, policy.can_deactivate)
+    user, _ = _locked(user, by, policy.can_deactivate)
     if policy.administers(user.role):
         keep_one_administrator(by.tenant_id, {user.id})
     user.is_active = False
@@ -101,14 +102,14 @@ def deactivate(user: User, *, by: Actor) -> None:
 
 def reactivate(user: User, *, by: Actor) -> None:
     """Let somebody sign in again. Raises Invalid with the rule."""
-    user = _locked(user, by, policy.can_reactivate)
+    user, _ = _locked(user, by, policy.can_reactivate)
     user.is_active = True
     _note("user_reactivated", user, by, {"state": ["deactivated", "active"]})
 
 
 def sign_out_everywhere(user: User, *, by: Actor) -> None:
     """End every session of somebody at once. Raises Invalid with the rule."""
-    user = _locked(user, by, policy.can_manage)
+    user, _ = _locked(user, by, policy.can_manage)
     _sign_out(user)
     _note("user_signed_out", user, by)
 
@@ -118,8 +119,8 @@ def remove(command: RemoveUser, user: User, *, by: Actor) -> None:
 
     Raises Invalid(name=…) unless the user's full name was typed, Invalid with the rule.
     """
-    user = _locked(user, by, policy.can_remove)
-    if " ".join(command.name.split()).casefold() != " ".join(user.full_name.split()).casefold():
+    user, _ = _locked(user, by, policy.can_remove)
+    if not command.name or folded(command.name) != folded(user.full_name):
         raise Invalid(name=f"This is not the name. Type “{user.full_name}” to remove this account for good.")
     for name in ERASED:
         setattr(user, name, None)
@@ -146,20 +147,24 @@ def keep_one_administrator(tenant_id: UUID, leaving: Collection[UUID]) -> None:
         raise Invalid(role="One administrator must stay in office. Make somebody else an administrator first.")
 
 
-def _locked(user: User, by: Actor, rule: Callable[[Actor, User], Answer]) -> User:
-    """The account as it is now, locked, if the rule allows the act; raises Invalid(role=…) with the reason.
+def _locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple[User, User]:
+    """The account and the actor's own as they are now, locked, if the rule allows the act; raises Invalid(role=…) with the reason.
 
     The organization is locked first, so that two who act on each other cannot meet halfway. The rule is asked before, because the
-    database does not lock what the actor may not change, and after, because the account may have changed.
+    database does not lock what the actor may not change, and after, because either may have changed: whoever was lowered or
+    deactivated while waiting for the lock does nothing any more.
     """
     demand(rule(by, user))
     db.session.execute(select(Tenant.id).where(Tenant.id == by.tenant_id).with_for_update(key_share=True))
-    found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id).with_for_update(key_share=True)
-    fresh = db.session.execute(found.execution_options(populate_existing=True)).scalar_one_or_none()
+    both = select(User).where(User.tenant_id == by.tenant_id, User.id.in_((by.id, user.id))).with_for_update(key_share=True)
+    now = {one.id: one for one in db.session.execute(both.execution_options(populate_existing=True)).scalars()}
+    me, fresh = now.get(by.id), now.get(user.id)
+    if me is None or me.state != "active":
+        raise Unauthenticated
     if fresh is None:
         raise Conflict("This account was given a higher role at this moment. Nothing was changed.")
-    demand(rule(by, fresh))
-    return fresh
+    demand(rule(me, fresh))
+    return fresh, me
 
 
 def demand(answer: Answer) -> None:
