@@ -110,6 +110,24 @@ def test_every_door_answers_everybody_without_a_fault_and_without_a_word_of_a_ne
                 assert "CANARY-globex" not in response.get_data(as_text=True)
 
 
+def test_asking_changes_nothing_whoever_asks(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    """HEAD goes wherever GET does, and like GET it carries no token."""
+
+    def everything() -> list[Any]:
+        owner.execute(
+            "SELECT to_jsonb(u) FROM users u UNION ALL SELECT to_jsonb(t) FROM tenants t UNION ALL SELECT to_jsonb(a) FROM audit_entries a"
+        )
+        return sorted(str(row) for row in owner.fetchall())
+
+    for person in (cast.acme.admin, cast.platform.super):
+        browser = Browser(app).sign_in(person)
+        before = everything()
+        for rule, method in doors(app):
+            if method in ("GET", "HEAD"):
+                browser.client.open(path_of(app, rule, cast), method=method)
+                assert everything() == before, f"{method} {rule.rule}"
+
+
 def test_every_answer_carries_the_headers_that_keep_a_browser_safe(app: Flask, cast: SimpleNamespace) -> None:
     browser = Browser(app).sign_in(cast.acme.admin)
     for path in ("/", "/register", "/sign-in", "/nowhere", "/healthz"):

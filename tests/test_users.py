@@ -53,7 +53,7 @@ def door(act: str) -> tuple[str, dict[str, str]]:
     return act.replace(" ", "-"), {"name": NAME} if act == "remove" else {}
 
 
-def do(browser: Browser, act: str, user_id: Any, *, expect: int, htmx: bool = False, **more: Any) -> Page:
+def do(browser: Browser, act: str, user_id: Any, /, *, expect: int, htmx: bool = False, **more: Any) -> Page:
     last, data = door(act)
     return browser.post(f"/users/{user_id}/{last}", {**data, **more}, expect=expect, htmx=htmx)
 

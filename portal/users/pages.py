@@ -100,7 +100,7 @@ def change_role(user: User, actor: Actor) -> Response:
 @blueprint.route("/<uuid:user_id>/deactivate", methods=["GET", "POST"])
 @requires(policy.administers_organization)
 def deactivate(user: User, actor: Actor) -> Response:
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD comes this way too, without a token
         may = policy.can_deactivate(actor, user)
         return page_or_fragment("users/deactivate.html", "users/_deactivate.html", user=user, may=may, back=_back(), index=_index())
     return _decided(services.deactivate, user, actor, "{} is deactivated and signed out everywhere.")
