@@ -223,7 +223,11 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),
     *_about_somebody(can_hand_over, "Hand over the own administration to {}"),
     *(
-        Permission("Users", f"Invite somebody as {_with_article(role)}, make somebody one", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
+        Permission("Users", f"Make somebody {_with_article(role)}", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
+        for role in LADDER
+    ),
+    *(
+        Permission("Users", f"Invite somebody as {_with_article(role)}", lambda actor, role=role: can_invite(actor, role))  # type: ignore[misc]
         for role in LADDER
     ),
 )

@@ -611,9 +611,18 @@ class Trying:
                 self.opens("/audit", "/audit/export.csv") and self.posts("/audit/verify")
             ),
             "See the users of the organization and their history": lambda: self.opens("/users", f"/users/{self.actor.id}"),
+            "Make, see and withdraw access codes, accept who joined by one": lambda: self.opens("/users/codes"),
             **about,
             **making,
+            **{f"Invite somebody as {name}": partial(self.invites, role) for role, name in NAMES.items()},
+            **{f"Make a link for a new password of {name}": partial(self.makes_a_link, role) for role, name in NAMES.items()},
         }
+
+    def invites(self, role: str) -> bool:
+        return self.posts("/users/invite", addresses="somebody@x.example", role=role, days="7")
+
+    def makes_a_link(self, role: str) -> bool:
+        return self.posts(f"/users/{self.target(self.organization, role).id}/password-link")
 
     def opens(self, *paths: str) -> bool:
         return all(self.browser.client.get(path).status_code == 200 for path in paths)
@@ -684,4 +693,7 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
     assert why(cast.platform.super) == {
         "Make somebody a user": "The role user is not given in this organization.",
         "Make somebody an organization admin": "The role organization admin is not given in this organization.",
+        "Invite somebody as a user": "The role user is not given in this organization.",
+        "Invite somebody as an organization admin": "The role organization admin is not given in this organization.",
+        "Make, see and withdraw access codes, accept who joined by one": "Nobody joins the platform by a code.",
     }
