@@ -101,6 +101,7 @@ def _open_doors(app: "Flask") -> None:
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
+    from portal.bulk.pages import blueprint as bulk
     from portal.health.pages import blueprint as health
     from portal.invitations.pages import blueprint as invitations
     from portal.jobs.pages import blueprint as jobs
@@ -108,7 +109,10 @@ def _open_doors(app: "Flask") -> None:
     from portal.overview.pages import blueprint as overview
     from portal.users.pages import blueprint as users
 
-    for blueprint in (overview, users, invitations, access_codes, organizations, audit, auth, account, appearance, jobs, health):
+    for blueprint in (
+        *(overview, users, invitations, access_codes, bulk),
+        *(organizations, audit, auth, account, appearance, jobs, health),
+    ):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

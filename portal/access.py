@@ -14,6 +14,7 @@ from werkzeug.routing import RequestRedirect
 from portal.access_codes import services as access_codes
 from portal.actor import Actor, Origin, Ticket
 from portal.auth import services as auth
+from portal.bulk import services as bulk
 from portal.errors import Forbidden, NotFound, Unauthenticated
 from portal.extensions import login
 from portal.invitations import services as invitations
@@ -30,6 +31,7 @@ NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
     "invitation_id": ("invitation", lambda actor, invitation_id: invitations.invitation(actor.tenant_id, invitation_id)),
     "code_id": ("code", lambda actor, code_id: access_codes.access_code(actor.tenant_id, code_id)),
     "session_id": ("session", lambda actor, session_id: auth.own_session(session_id, by=actor)),
+    "act_id": ("act", lambda actor, act_id: bulk.bulk_act(actor.tenant_id, act_id)),
     "job_id": ("job", lambda actor, job_id: jobs.job(actor.tenant_id, job_id)),
 }
 # What a view or a question may ask for besides.

@@ -105,6 +105,18 @@ def can_grant(actor: Acting, user: Account, role: str) -> Answer:
     return _grants(actor, Role(role))
 
 
+def can_change_to(actor: Acting, user: Account, role: str) -> Answer:
+    """May give this role to this account, which has another one."""
+    if not (may := can_grant(actor, user, role)):
+        return may
+    return Denied("The account has this role already.") if Role(user.role) is Role(role) else Allowed()
+
+
+def is_still(user: Account, role: str, state: str) -> bool:
+    """Whether an account has the role and the state that it was left with."""
+    return bool(Role(user.role) is Role(role) and user.state == state)
+
+
 def can_invite(actor: Acting, role: str) -> Answer:
     """May ask people to join the own organization in this role, and take such an invitation back."""
     if not (may := administers_organization(actor)):
@@ -117,6 +129,13 @@ def manages_access_codes(actor: Acting) -> Answer:
     if not (may := administers_organization(actor)):
         return may
     return Denied("Nobody joins the platform by a code.") if is_platform(actor.role) else Allowed()
+
+
+def can_import(actor: Acting) -> Answer:
+    """May bring many people into the own organization by a file; accounts of the platform are made one by one."""
+    if not (may := administers_organization(actor)):
+        return may
+    return Denied("Accounts of the platform are made one by one.") if is_platform(actor.role) else Allowed()
 
 
 def asks_for_password(role: str) -> bool:
@@ -197,6 +216,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Organization", "Look through, export and check the audit log", administers_organization),
     Permission("Users", "See the users of the organization and their history", administers_organization),
     Permission("Users", "Make, see and withdraw access codes, accept who joined by one", manages_access_codes),
+    Permission("Users", "Import many people from a file", can_import),
     *_about_somebody(can_manage, "Change the role of {}, end all its sessions"),
     *_about_somebody(can_deactivate, "Deactivate {}"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),

@@ -139,11 +139,16 @@ def keep_one_administrator(tenant_id: UUID, leaving: Collection[UUID]) -> None:
 
     Every path that lowers an administrator goes through here: the organization's row is locked first, then it is counted.
     """
-    db.session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    lock_organization(tenant_id)
     roles = [role for role in policy.LADDER if policy.administers(role)]
     stay = (User.tenant_id == tenant_id, User.role.in_(roles), User.state == "active", User.id.not_in(list(leaving)))
     if not db.session.execute(select(func.count()).select_from(User).where(*stay)).scalar_one():
         raise Invalid(role="One administrator must stay in office. Make somebody else an administrator first.")
+
+
+def lock_organization(tenant_id: UUID) -> None:
+    """Let nobody else change a role or a state in this organization until the transaction ends."""
+    db.session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
 def _locked(user: User, by: Actor, rule: Callable[[Actor, User], Answer]) -> User:
@@ -153,7 +158,7 @@ def _locked(user: User, by: Actor, rule: Callable[[Actor, User], Answer]) -> Use
     database does not lock what the actor may not change, and after, because the account may have changed.
     """
     demand(rule(by, user))
-    db.session.execute(select(Tenant.id).where(Tenant.id == by.tenant_id).with_for_update(key_share=True))
+    lock_organization(by.tenant_id)
     found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id).with_for_update(key_share=True)
     fresh = db.session.execute(found.execution_options(populate_existing=True)).scalar_one_or_none()
     if fresh is None:

@@ -8,6 +8,7 @@ from portal.values.credentials import code_hash, credential_parts, new_code, new
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
+from portal.values.sheets import csv_line, harmless
 from portal.values.subdomains import Subdomain, clean_subdomain, reserved_subdomains, suggest_subdomain
 from portal.values.texts import (
     LongText,
@@ -52,6 +53,7 @@ __all__ = [
     "countries",
     "country_name",
     "credential_parts",
+    "csv_line",
     "device_name",
     "email_key",
     "example_phone",
@@ -60,6 +62,7 @@ __all__ = [
     "format_address",
     "format_phone",
     "full_name",
+    "harmless",
     "known_parts",
     "likely_country",
     "network_of",

@@ -40,6 +40,10 @@ RIGHTS = {
     "users": "app: SIuD, platform: SIuD",
     "invitations": "app: SIu, platform: SIu",
     "access_codes": "app: SIu, platform: SIu",
+    "bulk_acts": "app: SI, platform: SI",
+    "bulk_changes": "app: SI, platform: SI",
+    "uploads": "app: SID, platform: S, worker: sD",
+    "upload_parts": "app: SI",
     "agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
@@ -125,7 +129,11 @@ RULES = {
         "ALTER POLICY agents_change ON agents WITH CHECK (NOT is_free_agent)",
         {
             *(f"{table} portal_worker {command}" for table in ("outbox", "jobs") for command in ("SELECT", "UPDATE", "DELETE")),
-            *(f"{table} portal_worker {command}" for table in ("sessions", "idempotency_keys") for command in ("SELECT", "DELETE")),
+            *(
+                f"{table} portal_worker {command}"
+                for table in ("sessions", "idempotency_keys", "uploads")
+                for command in ("SELECT", "DELETE")
+            ),
         },
     ),
     "policies ask these functions only": Rule(
