@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select, text
 from uuid_utils.compat import uuid7
 
 from portal import policy
@@ -169,7 +169,7 @@ def act(command: ActOnMany, *, by: Actor) -> Done | Job:
         assert command.search is not None
         search = command.search.model_dump(mode="json", exclude={"after", "before"})
         return jobs.ask("users.bulk", by=by, arguments={"act": command.act, "search": search})
-    _lock(by)
+    lock(by)
     as_now = finding.chosen(by.tenant_id, [row.id for row in rows])
     return _carried_out(command.kind, command.role, [as_now], by)
 
@@ -180,7 +180,7 @@ def act_on_all(work: Work) -> dict[str, Any]:
     command = ActOnMany(act=work.arguments["act"], search=work.arguments["search"])
     assert command.search is not None
     search, by = _in_a_steady_order(command.search), work.by
-    _lock(by)
+    lock(by)
     total = sum(group.number for group in finding.groups(by.tenant_id, search, by.id))
     done = _carried_out(command.kind, command.role, finding.batches(by.tenant_id, search), by, work, total)
     return _report(done)
@@ -209,7 +209,7 @@ def _carried_out(
     return Done(act_id, len(tally.lines), tally.reasons)
 
 
-def _lock(by: Actor) -> None:
+def lock(by: Actor) -> None:
     """Whoever changes a role or a state in this organization waits; raises Forbidden where the actor's own was changed just before."""
     users.lock_organization(by.tenant_id)
     still_acts = db.session.execute(STILL_ACTS, {"tenant": by.tenant_id, "me": by.id, "role": str(by.role)}).first()
@@ -266,7 +266,7 @@ def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]
 
 
 def hash_of_list(lines: list[str]) -> str:
-    """SHA-256, hexadecimal, over the sorted lines `id old_role old_state new_role new_state` of an act's changes."""
+    """SHA-256, hexadecimal, over the sorted lines `id old_role old_state new_role new_state` of an act's changes, - for what was not."""
     return fingerprint("\n".join(sorted(lines))).hex()
 
 
@@ -354,7 +354,7 @@ def _demand_open(seen: Told) -> None:
 
 def _undone(act: BulkAct, by: Actor, work: Work | None = None) -> Done:
     act_id, tally = uuid7(), Tally()
-    _lock(by)
+    lock(by)
     if work is None:
         _demand_open(told(act))  # somebody may have been faster
     elif _undone_by(act):
@@ -398,13 +398,23 @@ def _turn_back(act_id: UUID, kind: str, changes: list[BulkChange], by: Actor, ta
         _turn(act_id, kind, old_role if kind == "role" else None, list(group), by, tally)
 
 
-def note_import(act_id: UUID, ids: list[str], role: str, state: str, by: Actor) -> None:
-    """Write down that accounts were made by the import `act_id`, which `begin_import` has begun. One statement."""
-    nothing = {"old_role": None, "old_state": None}
-    db.session.execute(NOTE, {"tenant": by.tenant_id, "act": act_id, "ids": ids, **nothing, "new_role": role, "new_state": state})
-
-
-def begin_import(by: Actor) -> UUID:
+def begin_import(*, by: Actor) -> UUID:
     """The act that an import is, for every imported account's history."""
-    made = insert(BulkAct).values(tenant_id=by.tenant_id, id=uuid7(), act="import", made_by=by.id).returning(BulkAct.id)
-    return db.session.execute(made).scalar_one()
+    act_id = uuid7()
+    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act="import", made_by=by.id))
+    return act_id
+
+
+def note_import(act_id: UUID, made: Iterable[tuple[str, str]], state: str, tally: Tally, *, by: Actor) -> None:
+    """Write down which accounts (role, id) the import has made. One statement for each role."""
+    for role, group in groupby(sorted(made), key=lambda one: one[0]):
+        ids = [one for _, one in group]
+        values = {"tenant": by.tenant_id, "act": act_id, "ids": ids, "old_role": None, "old_state": None}
+        db.session.execute(NOTE, {**values, "new_role": role, "new_state": state})
+        tally.lines += [f"{one} - - {role} {state}" for one in ids]
+
+
+def end_import(act_id: UUID, tally: Tally, changes: dict[str, Any], *, by: Actor) -> None:
+    """The import's entry in the audit log. Raises Forbidden where the actor's role was changed meanwhile."""
+    lock(by)
+    _end(act_id, "users_imported", by, tally, changes)

@@ -32,7 +32,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
 
 
 class UploadPart(db.Model):  # type: ignore[name-defined]
-    """A part of a file (`kind` file), or of the list of what would become of each of its lines (`fates`), itself CSV."""
+    """A part of a file (`kind` file), or of the list of what would become of each of its lines (`fates`), as JSON."""
 
     __tablename__ = "upload_parts"
     __table_args__ = (
