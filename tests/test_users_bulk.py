@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from portal.bulk import services as bulk
 from portal.config import Settings
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
+from portal.users import finding
 from portal.values import fingerprint
 from tests.test_jobs import doing, worker  # noqa: F401  (a fixture)
 from tests.test_users_export import add
@@ -269,6 +271,25 @@ def test_two_acts_on_the_same_rows_at_once_change_each_row_once(app: Flask, cast
     assert number(owner, "bulk_acts") == 1
     assert number(owner, "bulk_changes") == 200
     assert number(owner, "users WHERE username LIKE 'made%' AND auth_epoch = 1 AND NOT is_active") == 200
+
+
+def test_a_row_that_changes_between_the_look_and_the_act_is_left_alone(
+    admin: Browser, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By somebody who does not wait for the organization's lock."""
+    look = finding.chosen
+
+    def look_and_lose(tenant_id: Any, chosen: Any) -> Any:
+        found = look(tenant_id, chosen)
+        owner.execute("UPDATE users SET role = 'admin' WHERE id = %s", ids(cast.acme.user2))
+        return found
+
+    monkeypatch.setattr(finding, "chosen", look_and_lose)
+    monkeypatch.setattr(bulk, "_chosen", lambda command, by: look(by.tenant_id, command.users))
+    do(admin, "deactivate", ids(cast.acme.user, cast.acme.user2))
+    monkeypatch.undo()
+    assert f"1 × {bulk.CHANGED_MEANWHILE}" in admin.follow().text
+    assert states(owner, cast.acme)["user2"] == ("admin", "active")
 
 
 # Histories and the chain
