@@ -75,7 +75,7 @@ def _trust_hosts(app: "Flask", settings: Settings) -> None:
 
 
 def _extend(app: "Flask") -> None:
-    from portal import headers, responses
+    from portal import access, headers, responses
     from portal.database import health
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
     from portal.extensions import compress, csrf, db, limiter, login, migrate
@@ -89,6 +89,7 @@ def _extend(app: "Flask") -> None:
     login.session_protection = None
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
+    app.before_request(access.let_files_in)
     csrf.init_app(app)
     limiter.init_app(app)
     responses.init_app(app)
@@ -101,15 +102,20 @@ def _open_doors(app: "Flask") -> None:
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
+    from portal.bulk.pages import blueprint as bulk
     from portal.forgotten.pages import blueprint as forgotten
     from portal.health.pages import blueprint as health
+    from portal.imports.pages import blueprint as imports
     from portal.invitations.pages import blueprint as invitations
     from portal.jobs.pages import blueprint as jobs
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
     from portal.users.pages import blueprint as users
 
-    for blueprint in (overview, users, invitations, access_codes, organizations, audit, auth, forgotten, account, appearance, jobs, health):
+    for blueprint in (
+        *(overview, users, invitations, access_codes, bulk, imports),
+        *(organizations, audit, auth, forgotten, account, appearance, jobs, health),
+    ):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

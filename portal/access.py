@@ -14,8 +14,10 @@ from werkzeug.routing import RequestRedirect
 from portal.access_codes import services as access_codes
 from portal.actor import Actor, Origin, Ticket
 from portal.auth import services as auth
+from portal.bulk import services as bulk
 from portal.errors import Forbidden, NotFound, Unauthenticated
 from portal.extensions import login
+from portal.imports import services as imports
 from portal.invitations import services as invitations
 from portal.jobs import services as jobs
 from portal.organizations import services as organizations
@@ -30,6 +32,8 @@ NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
     "invitation_id": ("invitation", lambda actor, invitation_id: invitations.invitation(actor.tenant_id, invitation_id)),
     "code_id": ("code", lambda actor, code_id: access_codes.access_code(actor.tenant_id, code_id)),
     "session_id": ("session", lambda actor, session_id: auth.own_session(session_id, by=actor)),
+    "act_id": ("act", lambda actor, act_id: bulk.bulk_act(actor.tenant_id, act_id)),
+    "upload_id": ("upload", lambda actor, upload_id: imports.upload(actor.tenant_id, upload_id)),
     "job_id": ("job", lambda actor, job_id: jobs.job(actor.tenant_id, job_id)),
 }
 # What a view or a question may ask for besides.
@@ -63,6 +67,26 @@ def unattended(view: View) -> View:
     """A page asks at this door by itself, again and again: that is no activity, and keeps nobody signed in. Stands below the guard."""
     view.unattended = True  # type: ignore[attr-defined]
     return view
+
+
+def takes_files(largest: int, question: Question) -> Callable[[View], View]:
+    """This door takes bodies of up to `largest` bytes, from those only whom the policy lets; others end at the limit of every door.
+
+    Stands below the guard. What is sent is read before the guard is asked, because the form's token stands in it.
+    """
+
+    def mark(view: View) -> View:
+        view.largest_body = largest, question  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def let_files_in() -> None:
+    """Before anything reads the body of a request."""
+    marked = getattr(current_app.view_functions.get(request.endpoint or ""), "largest_body", None)
+    if marked and request.method == "POST" and current_user.is_authenticated and marked[1](current_user):
+        request.max_content_length = marked[0]
 
 
 def _guarded(view: View, question: Question | None) -> View:

@@ -116,6 +116,18 @@ def can_grant(actor: Acting, user: Account, role: str) -> Answer:
     return _grants(actor, Role(role))
 
 
+def can_change_to(actor: Acting, user: Account, role: str) -> Answer:
+    """May give this role to this account, which has another one."""
+    if not (may := can_grant(actor, user, role)):
+        return may
+    return Denied("The account has this role already.") if Role(user.role) is Role(role) else Allowed()
+
+
+def is_still(user: Account, role: str, state: str) -> bool:
+    """Whether an account has the role and the state that it was left with."""
+    return bool(Role(user.role) is Role(role) and user.state == state)
+
+
 def can_invite(actor: Acting, role: str) -> Answer:
     """May ask people to join the own organization in this role, and take such an invitation back."""
     if not (may := administers_organization(actor)):
@@ -128,6 +140,13 @@ def manages_access_codes(actor: Acting) -> Answer:
     if not (may := administers_organization(actor)):
         return may
     return Denied("Nobody joins the platform by a code.") if is_platform(actor.role) else Allowed()
+
+
+def can_import(actor: Acting) -> Answer:
+    """May bring many people into the own organization by a file; accounts of the platform are made one by one."""
+    if not (may := administers_organization(actor)):
+        return may
+    return Denied("Accounts of the platform are made one by one.") if is_platform(actor.role) else Allowed()
 
 
 def asks_for_password(role: str) -> bool:
@@ -218,6 +237,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_about_somebody(can_change_role, "Change the role of {}"),
     *_about_somebody(can_manage, "End all sessions of {}"),
     *_about_somebody(can_make_password_link, "Make a link for a new password of {}"),
+    Permission("Users", "Import many people from a file", can_import),
     *_about_somebody(can_deactivate, "Deactivate {}"),
     *_about_somebody(can_reactivate, "Reactivate {} who was deactivated", state="deactivated"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),

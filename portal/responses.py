@@ -2,10 +2,24 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, flash, jsonify, make_response, redirect, render_template, request, session, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    flash,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    stream_with_context,
+    url_for,
+)
 from flask.globals import request_ctx
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -83,6 +97,13 @@ def inline(template: str, back_to: str, where: dict[str, Any] | None = None, *, 
     if wants_fragment():
         return page(template, notice=notice, **context)
     return go_to(back_to, notice=notice, **(where or {}))
+
+
+def csv_download(name: str, lines: Iterator[str]) -> Response:
+    """A file of CSV, sent line by line while it is read; `lines` end their own transactions."""
+    response = Response(stream_with_context(lines), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def keep_theme(response: Response, theme: str) -> None:

@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 
 from portal.audit import services as audit
-from portal.audit.pages import harmless
 from portal.database import tenancy
 from portal.extensions import transaction
 from portal.testing.browser import Browser
+from portal.values import harmless
 from tests.statements import counted
 
 
@@ -197,10 +197,11 @@ def test_the_export_is_the_search_as_csv_in_batches_with_formulas_neutralised(
     assert len(list(csv.DictReader(io.StringIO(narrowed)))) == 2
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\x00=1", "\x1f=1"])
 def test_no_cell_begins_like_a_formula(cell: str) -> None:
     assert harmless(cell) == f"'{cell}"
     assert harmless("plain") == "plain"
+    assert harmless("") == ""
 
 
 def test_the_chain_is_looked_through_in_slices_by_a_button(

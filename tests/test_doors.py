@@ -36,6 +36,8 @@ ENDING = {"auth.sign_out", "account.end_other_sessions", "users.hand_over"}
 SPECIMENS: dict[str, Any] = {
     "user_id": lambda cast: cast.acme.user.id,
     "session_id": lambda cast: cast.acme.user.id,
+    "act_id": lambda cast: id_of(cast.acme, "bulk"),
+    "upload_id": lambda cast: id_of(cast.acme, "upload"),
     "job_id": lambda cast: id_of(cast.acme, "job"),
     "invitation_id": lambda cast: id_of(cast.acme, "invitation"),
     "code_id": lambda cast: id_of(cast.acme, "code"),

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "throttle": {"extensions", "errors", "values"},
     "finding": {"extensions", "models", "commands", "errors", "values"},
     "services": {
-        *("extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle"),
+        *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "passwords", "throttle"),
         *("work", "outbox", "letters", "servers"),
         *BASE,
     },

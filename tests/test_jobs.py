@@ -102,6 +102,8 @@ def test_a_job_is_done_and_its_page_tells_how_far_it_is_and_what_came_of_it(
     told = {term.text: term.find_next("dd").get_text(" ", strip=True) for term in page.select("#report dt")}
     assert told == {"Users added": "1,200", "In the attempt": "1", "Names": "made1 made1200"}
     assert "1,200 of 1,200" in page.text
+    owner.execute("SELECT finished_at > (SELECT created_at FROM users WHERE username = 'made1') FROM jobs WHERE id = %s", [str(job_id)])
+    assert owner.fetchone() == (True,), "it ended when it was done, not when its transaction began"
     owner.execute("SELECT actor_name, network FROM audit_entries WHERE action = 'tried'")
     assert owner.fetchall() == [("CANARY-acme Admin", "203.0.113.9")]
 

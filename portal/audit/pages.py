@@ -1,12 +1,9 @@
 """The doors of the audit log."""
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-from flask import Blueprint, Response, request, stream_with_context
+from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
 from portal import policy
@@ -18,7 +15,8 @@ from portal.audit.sentences import SENTENCES, in_words, sentence
 from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release
-from portal.responses import page_or_fragment
+from portal.responses import csv_download, page_or_fragment
+from portal.values import csv_line
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
 HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
@@ -59,10 +57,7 @@ def verify(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def export(actor: Actor) -> Response:
     asked, as_of = _asked(), datetime.now(UTC)
-    response = Response(stream_with_context(_lines(actor, asked)), mimetype="text/csv")
-    name = f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return csv_download(f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _lines(actor, asked))
 
 
 def _zone_of(actor: Actor) -> str:
@@ -80,7 +75,7 @@ def _asked() -> LookThrough:
 
 def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
     """The log as CSV, newest first, read in batches that are a bound transaction each."""
-    yield _line(HEADERS)
+    yield csv_line(HEADERS)
     while True:
         tenancy.bind(actor.tenant_id, user=actor.id, role=actor.role)
         batch = services.look_through(actor.tenant_id, asked, limit=services.BATCH, days_in=_zone_of(actor))
@@ -88,18 +83,7 @@ def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
         for entry in batch[: services.BATCH]:
             who, what, network = entry.actor_name or "", sentence(entry), entry.network or ""
             for field, old, new in in_words(entry.changes) or [("", "", "")]:
-                yield _line((entry.seq, entry.at.isoformat(), who, what, field, old, new, network))
+                yield csv_line((entry.seq, entry.at.isoformat(), who, what, field, old, new, network))
         if len(batch) <= services.BATCH:
             return
         asked = asked.model_copy(update={"before": batch[services.BATCH - 1].seq})
-
-
-def _line(cells: tuple[Any, ...]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([harmless(str(cell)) for cell in cells])
-    return out.getvalue()
-
-
-def harmless(cell: str) -> str:
-    """A spreadsheet runs cells that begin like a formula; an apostrophe before them keeps them text."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else cell

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -77,9 +77,9 @@ def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
     return list(db.session.execute(select(*columns).where(*about).order_by(AuditEntry.seq.desc()).limit(limit)).all())
 
 
-def about(tenant_id: UUID, object_id: UUID, limit: int) -> list[Any]:
-    """The newest entries about one object. One statement."""
-    conditions = (AuditEntry.tenant_id == tenant_id, AuditEntry.object_id == object_id)
+def about(tenant_id: UUID, object_ids: Sequence[UUID], limit: int) -> list[Any]:
+    """The newest entries about any of these objects. One statement."""
+    conditions = (AuditEntry.tenant_id == tenant_id, AuditEntry.object_id.in_(object_ids))
     return list(db.session.execute(select(*SHOWN).where(*conditions).order_by(AuditEntry.seq.desc()).limit(limit)).all())
 
 

@@ -76,7 +76,9 @@ class Work:
 
     def finish(self, report: Report) -> None:
         """Note within the running transaction that the work is done: both are committed, or neither."""
-        self.store(state="done", done=self.pulse.done, total=self.pulse.total, report=report, finished_at=func.now())
+        self.store(
+            state="done", done=self.pulse.done, total=self.pulse.total, report=report, finished_at=func.clock_timestamp()
+        )  # the transaction began with the work
 
     def store(self, **values: Any) -> None:
         """Raises Overtaken unless this attempt still holds the job."""

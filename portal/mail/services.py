@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from uuid_utils.compat import uuid7
 
 from portal.errors import Invalid, Unavailable
@@ -73,6 +73,26 @@ def queue(template: str, *, tenant_id: UUID, to: str, subject: str, expires_at: 
     )
     db.session.add(mail)
     return mail
+
+
+def queue_many(
+    template: str,
+    letters: Iterable[tuple[str, dict[str, Any]]],
+    *,
+    tenant_id: UUID,
+    subject: str,
+    expires_at: datetime,
+    **context: Any,
+) -> list[UUID]:
+    """As `queue`, for many: each letter is a recipient and what `context` says besides to this one. One statement; the ids in order."""
+    one_line = " ".join(subject.split())
+    rows: list[dict[str, Any]] = []
+    for to, own in letters:
+        mail_id, (text, html) = uuid7(), _rendered(template, {**context, **own})
+        texts = {"recipient": to, "subject": one_line, "body_text": text, "body_html": html}
+        rows.append({"tenant_id": tenant_id, "id": mail_id, "message_id": _message_id(mail_id), "expires_at": expires_at, **texts})
+    db.session.execute(insert(OutboxMail), rows)
+    return [row["id"] for row in rows]
 
 
 def send_test(address: str) -> str:

@@ -1,6 +1,6 @@
-"""Finding users in an organization, ten or a million: filters, any order, pages by the place between two rows."""
+"""Finding users in an organization, ten or a million: filters, any order, pages by the place between two rows, or all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,6 +18,7 @@ from portal.values import full_name
 COUNTED = 10_000  # no count goes further
 CANDIDATES = 1_000  # of a search that finds more, the first
 ROWS = 25
+BATCH = 1_000  # rows that are looked at at a time where all are wanted
 COLUMNS = """
     u.id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.accepted_at, u.created_at"""
 FILTERS = {
@@ -31,6 +32,14 @@ SIGNED_IN = {
     "quarter": "u.last_sign_in_at > now() - interval '90 days'",
     "longer": "u.last_sign_in_at <= now() - interval '90 days'",
 }
+CHOSEN = text(f"""
+    SELECT {COLUMNS} FROM users u WHERE u.tenant_id = :tenant AND u.id = ANY(CAST(:ids AS uuid[])) ORDER BY u.sort_key, u.id""")
+# What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one.
+FITS = """
+    u.search_text IS NOT NULL AND (
+        SELECT bool_and(CASE WHEN length(part) > 2 THEN strpos(u.search_text, part) > 0 ELSE EXISTS (
+            SELECT FROM string_to_table(translate(u.search_text, '@._-\'\'', '     '), ' ') AS piece WHERE starts_with(piece, part)) END)
+        FROM unnest(CAST(:parts AS text[])) AS part)"""
 # A removed account has no column left to sort it by; it stands in the order in which it was removed.
 REMOVED_FIRST = ("removed_at",)
 
@@ -95,6 +104,74 @@ def find(tenant_id: UUID, asked: FindUsers, rows: int) -> Found:
     return _found(found, counted, cursor is not None, further, backwards)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Some of all the users that were asked for, and the place after the last one that was looked at; None at the end."""
+
+    rows: list[Row]
+    after: str | None
+
+
+def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None) -> Batch:
+    """The next of all the users that were asked for, of a search not only its first candidates. One statement, of bounded work.
+
+    It looks at BATCH users from `after` on, in the order that was asked for, and gives those that fit.
+    """
+    cursor = Cursor.read(after) if after else None
+    shape = _walking(asked, paged=cursor is not None)
+    parameters = {"tenant": tenant_id, "limit": BATCH, "parts": asked.words.split(), **_given(asked), **_places(shape, cursor)}
+    found = db.session.execute(batch_of(shape, bool(asked.words)), parameters).all()
+    last = found[-1] if len(found) == BATCH else None
+    return Batch([Row(*row[:11]) for row in found if row.fits], _place(last[11:-1], last.id) if last is not None else None)
+
+
+def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
+    """All the users that were asked for, batch by batch, within the running transaction."""
+    after = None
+    while True:
+        found = batch(tenant_id, asked, after)
+        yield found.rows
+        after = found.after
+        if after is None:
+            return
+
+
+def chosen(tenant_id: UUID, ids: Iterable[UUID]) -> list[Row]:
+    """The users of a tenant with these ids, in the order of their names; of unknown and foreign ids nothing is said. One statement."""
+    return [Row(*row) for row in db.session.execute(CHOSEN, {"tenant": tenant_id, "ids": [str(one) for one in ids]})]
+
+
+@dataclass(frozen=True)
+class Group:
+    """How many of the users that were asked for are alike in what rules ask of them; `id` is None but for one that stands alone."""
+
+    role: str
+    state: str
+    number: int
+    id: UUID | None = None
+
+
+def groups(tenant_id: UUID, asked: FindUsers, alone: UUID) -> list[Group]:
+    """All the users that were asked for by role and state, and `alone` by itself. One statement."""
+    shape = _walking(asked, paged=False)
+    parameters = {"tenant": tenant_id, "alone": alone, "parts": asked.words.split(), **_given(asked)}
+    found = db.session.execute(groups_of(shape, bool(asked.words)), parameters)
+    return [Group(row.role, row.state, row.number, alone if row.is_alone else None) for row in found]
+
+
+def _walking(asked: FindUsers, *, paged: bool) -> "Shape":
+    return Shape(
+        searched=False,
+        filters=tuple(name for name in FILTERS if getattr(asked, name)),
+        signed_in=asked.signed_in,
+        removed=asked.state == "removed",
+        column=asked.column,
+        falling=asked.falling,
+        backwards=False,
+        paged=paged,
+    )
+
+
 def _found(rows: list[Any], counted: Any, paged: bool, further: bool, backwards: bool) -> Found:
     total = None if counted.total > COUNTED else int(counted.total)
     first = None if total is None else int(counted.before) + 1 - (len(rows) if backwards else 0)
@@ -109,7 +186,11 @@ def _found(rows: list[Any], counted: Any, paged: bool, further: bool, backwards:
 
 
 def _cursor(row: Any) -> str:
-    return Cursor(values=[value if isinstance(value, bool) else str(value) for value in (*row[11:], row.id)]).written()
+    return _place(row[11:], row.id)
+
+
+def _place(keys: Iterable[Any], row_id: UUID) -> str:
+    return Cursor(values=[value if isinstance(value, bool) else str(value) for value in (*keys, row_id)]).written()
 
 
 def _given(asked: FindUsers) -> dict[str, Any]:
@@ -216,11 +297,30 @@ class Shape:
 @lru_cache(maxsize=512)
 def page_of(shape: Shape) -> TextClause:
     """The statement of one page, and one row more where there are further ones."""
+    return text(_page(shape))
+
+
+@lru_cache(maxsize=512)
+def batch_of(shape: Shape, searched: bool) -> TextClause:
+    """The statement of one batch of all; each row says whether it fits the search."""
+    return text(_page(shape, f", {FITS if searched else 'true'} AS fits"))
+
+
+@lru_cache(maxsize=512)
+def groups_of(shape: Shape, searched: bool) -> TextClause:
+    """How many there are of each role and state."""
+    where = f"{shape.where} AND {FITS}" if searched else shape.where
+    return text(f"""
+        SELECT u.role, u.state, u.id = :alone AS is_alone, count(*) AS number FROM users u WHERE {where}
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""")
+
+
+def _page(shape: Shape, more: str = "") -> str:
     down = shape.falling != shape.backwards
     order = ", ".join(f"{key}{' DESC' if down else ''}" for key in _named(shape.keys))
     beyond = f" AND ({', '.join(_named(shape.keys))}) {'<' if down else '>'} ({shape.places})" if shape.paged else ""
     keys = "".join(f", {_shown(shape, key)} AS key{number}" for number, key in enumerate(_named(list(shape.order))))
-    return text(f"{shape.found}SELECT {COLUMNS}{keys} FROM {shape.source} WHERE {shape.where}{beyond} ORDER BY {order} LIMIT :limit")
+    return f"{shape.found}SELECT {COLUMNS}{keys}{more} FROM {shape.source} WHERE {shape.where}{beyond} ORDER BY {order} LIMIT :limit"
 
 
 @lru_cache(maxsize=512)

@@ -140,11 +140,16 @@ def keep_one_administrator(tenant_id: UUID, leaving: Collection[UUID]) -> None:
 
     Every path that lowers an administrator goes through here: the organization's row is locked first, then it is counted.
     """
-    db.session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    lock_organization(tenant_id)
     roles = [role for role in policy.LADDER if policy.administers(role)]
     stay = (User.tenant_id == tenant_id, User.role.in_(roles), User.state == "active", User.id.not_in(list(leaving)))
     if not db.session.execute(select(func.count()).select_from(User).where(*stay)).scalar_one():
         raise Invalid(role="One administrator must stay in office. Make somebody else an administrator first.")
+
+
+def lock_organization(tenant_id: UUID) -> None:
+    """Let nobody else change a role or a state in this organization until the transaction ends."""
+    db.session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
 def _locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple[User, User]:
@@ -155,7 +160,7 @@ def _locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple
     deactivated while waiting for the lock does nothing any more.
     """
     demand(rule(by, user))
-    db.session.execute(select(Tenant.id).where(Tenant.id == by.tenant_id).with_for_update(key_share=True))
+    lock_organization(by.tenant_id)
     both = select(User).where(User.tenant_id == by.tenant_id, User.id.in_((by.id, user.id))).with_for_update(key_share=True)
     now = {one.id: one for one in db.session.execute(both.execution_options(populate_existing=True)).scalars()}
     me, fresh = now.get(by.id), now.get(user.id)

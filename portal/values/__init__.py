@@ -1,6 +1,6 @@
 """What people type, understood once for forms, API and command line: tidied or refused in words, and shown readably."""
 
-from portal.values.accounts import EmailAddress, Username, clean_email, clean_username, email_key, username_key
+from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
 from portal.values.countries import countries, country_name
@@ -8,6 +8,7 @@ from portal.values.credentials import code_hash, credential_parts, new_code, new
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
+from portal.values.sheets import SheetFault, csv_line, harmless, read_csv
 from portal.values.subdomains import Subdomain, clean_subdomain, reserved_subdomains, suggest_subdomain
 from portal.values.texts import (
     LongText,
@@ -36,12 +37,14 @@ __all__ = [
     "Name",
     "OptionalText",
     "PersonName",
+    "SheetFault",
     "Strength",
     "Subdomain",
     "TimeZone",
     "Username",
     "address_fields",
     "clean_email",
+    "clean_email_and_key",
     "clean_lines",
     "clean_long_text",
     "clean_name",
@@ -52,6 +55,7 @@ __all__ = [
     "countries",
     "country_name",
     "credential_parts",
+    "csv_line",
     "device_name",
     "email_key",
     "example_phone",
@@ -60,6 +64,7 @@ __all__ = [
     "format_address",
     "format_phone",
     "full_name",
+    "harmless",
     "known_parts",
     "likely_country",
     "network_of",
@@ -68,6 +73,7 @@ __all__ = [
     "parse_phone",
     "password_fault",
     "password_strength",
+    "read_csv",
     "reserved_subdomains",
     "sort_key",
     "strong_password",

@@ -68,16 +68,23 @@ def username_key(text: str) -> str:
 
 def clean_email(value: object) -> str:
     """An e-mail address as typed, trimmed and NFC, of at most 254 characters; never looked up. ValueError in words."""
+    return clean_email_and_key(value)[0]
+
+
+def clean_email_and_key(value: object) -> tuple[str, str]:
+    """As `clean_email`, with the key that twins of the address share."""
     text = clean_line(value, LONGEST_EMAIL)
     if not text:
         raise ValueError("Enter an e-mail address, for example mara@example.org.")
-    _validated(text)
-    return text
+    return text, _key_of(_validated(text))
 
 
 def email_key(text: str) -> str:
     """The key that twins of an address share: lower-case local part @ ASCII domain. ValueError if it is no address."""
-    address = _validated(clean_line(text, LONGEST_EMAIL))
+    return _key_of(_validated(clean_line(text, LONGEST_EMAIL)))
+
+
+def _key_of(address: "ValidatedEmail") -> str:
     local = unicodedata.normalize("NFC", address.local_part.lower())
     return f"{local}@{address.ascii_domain.lower()}"
 

@@ -9,6 +9,7 @@ EXPIRED = {  # table: (primary key, condition)
     "sessions": ("tenant_id, id", "expires_at < now()"),
     "idempotency_keys": ("tenant_id, key", "expires_at < now()"),
     "rate_limits": ("key", "expires < extract(epoch FROM now())"),
+    "uploads": ("tenant_id, id", "expires_at < now()"),
     "jobs": ("tenant_id, id", "expires_at < now()"),
     "mail_links": ("tenant_id, id", "expires_at < now()"),
     "asked_mails": ("id", "expires_at < now()"),

@@ -42,6 +42,10 @@ RIGHTS = {
     "access_codes": "app: SIu, platform: SIu",
     "mail_links": "app: SIu, platform: SIu, worker: sD",
     "asked_mails": "app: i, worker: SuD",
+    "bulk_acts": "app: SI, platform: SI",
+    "bulk_changes": "app: SI, platform: SI",
+    "uploads": "app: SID, platform: S, worker: sD",
+    "upload_parts": "app: SI",
     "agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
@@ -134,7 +138,7 @@ RULES = {
             ),
             *(
                 f"{table} portal_worker {command}"
-                for table in ("sessions", "idempotency_keys", "mail_links")
+                for table in ("sessions", "idempotency_keys", "mail_links", "uploads")
                 for command in ("SELECT", "DELETE")
             ),
         },

@@ -25,6 +25,10 @@ TENANT_COLUMN = {
     "invitations": "tenant_id",
     "access_codes": "tenant_id",
     "mail_links": "tenant_id",
+    "bulk_acts": "tenant_id",
+    "bulk_changes": "tenant_id",
+    "uploads": "tenant_id",
+    "upload_parts": "tenant_id",
     "audit_entries": "tenant_id",
     "outbox": "tenant_id",
     "jobs": "tenant_id",
@@ -76,6 +80,18 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
         "mail_links": {
             "tenant_id": own, "id": id_of(tenant, "link"), "kind": "password", "user_id": person, "secret_hash": digest(f"secret-of-{tenant.subdomain}"),
             "email": word, "auth_epoch": 0, "expires_at": later,
+        },
+        "bulk_acts": {"tenant_id": own, "id": id_of(tenant, "bulk"), "act": "role", "role": "org_admin", "made_by": person},
+        "bulk_changes": {
+            "tenant_id": own, "act_id": id_of(tenant, "bulk"), "user_id": person, "old_role": "user", "old_state": word,
+            "new_role": "org_admin", "new_state": word,
+        },
+        "uploads": {
+            "tenant_id": own, "id": id_of(tenant, "upload"), "name": word, "size": 1, "become": "invited", "uploaded_by": person,
+            "expires_at": later,
+        },
+        "upload_parts": {
+            "tenant_id": own, "upload_id": id_of(tenant, "upload"), "kind": "file", "number": 0, "bytes": word.encode(),
         },
         "audit_entries": {
             "tenant_id": own, "seq": 1, "at": now, "actor_id": person, "actor_name": word, "action": "signed_in", "object_type": "user",

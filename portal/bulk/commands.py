@@ -1,0 +1,48 @@
+"""What people ask for about many accounts at once."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import ValidationInfo, field_validator
+
+from portal.auth.commands import Confirmed
+from portal.users.commands import FindUsers
+
+MOST = 1_000  # accounts in one request; more are changed in a job
+Act = Literal["role:user", "role:org_admin", "role:admin", "role:super_admin", "deactivate", "reactivate", "sign_out"]
+
+
+class ActOnMany(Confirmed):
+    """One act on the accounts with these ids, or on all that fit a search; which role, where one is given, stands behind a colon."""
+
+    act: Act
+    search: FindUsers | None = None
+    users: list[UUID] = []
+
+    @field_validator("act", mode="before")
+    @classmethod
+    def chosen(cls, act: object) -> object:
+        if not act:
+            raise ValueError("Choose what is to be done.")
+        return act
+
+    @field_validator("users")
+    @classmethod
+    def some(cls, users: list[UUID], info: ValidationInfo) -> list[UUID]:
+        if not users and info.data.get("search") is None:
+            raise ValueError("Select at least one account.")
+        if len(users) > MOST:
+            raise ValueError(f"These are {len(users):,} accounts; select at most {MOST:,}, or all that fit a search.")
+        return list(dict.fromkeys(users))
+
+    @property
+    def kind(self) -> str:
+        return self.act.partition(":")[0]
+
+    @property
+    def role(self) -> str | None:
+        return self.act.partition(":")[2] or None
+
+
+class Undo(Confirmed):
+    """Take an act back, as far as everything is as it left it."""

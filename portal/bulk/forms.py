@@ -1,0 +1,33 @@
+"""The commands about many accounts as HTML fields."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from wtforms import HiddenField, SelectField, SelectMultipleField
+
+from portal.bulk.commands import ActOnMany, Undo
+from portal.forms import ConfirmingForm
+
+
+class BulkForm(ConfirmingForm):
+    """`users` are the rows that were selected, `on_page` those that were shown, for whoever pressed `page`; where `all` was pressed, it is
+    everybody who fits `search`, a query as in the table's address.
+    """
+
+    command_type = ActOnMany
+
+    act = SelectField("What is to be done", choices=[], validate_choice=False)
+    users = SelectMultipleField("Accounts", choices=[], validate_choice=False)
+    on_page = SelectMultipleField("Accounts", choices=[], validate_choice=False)
+    search = HiddenField()
+    page = HiddenField()
+    all = HiddenField()
+
+    def typed(self) -> dict[str, Any]:
+        everybody = dict(parse_qsl(self.search.data or "", max_num_fields=20)) if self.all.data else None
+        chosen = [] if self.all.data else (self.on_page if self.page.data else self.users).data or []
+        return {"act": self.act.data or "", "search": everybody, "users": chosen, "password": self.password.data or ""}
+
+
+class UndoForm(ConfirmingForm):
+    command_type = Undo

@@ -1,0 +1,420 @@
+"""What people do with many accounts at once."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from uuid_utils.compat import uuid7
+
+from portal import policy
+from portal.actor import Actor
+from portal.audit import services as audit
+from portal.auth import services as auth
+from portal.bulk.commands import MOST, ActOnMany, Undo
+from portal.bulk.models import BulkAct, BulkChange
+from portal.errors import Forbidden, Invalid
+from portal.extensions import db
+from portal.jobs import services as jobs
+from portal.jobs.models import Job
+from portal.jobs.services import Work
+from portal.policy import Answer, Denied
+from portal.users import finding
+from portal.users import services as users
+from portal.users.commands import FindUsers
+from portal.values import fingerprint
+
+UNDO_FOR = timedelta(minutes=10)
+BACK = {"role": "role", "deactivate": "reactivate", "reactivate": "deactivate"}  # what takes an act back; a sign-out nothing
+ENTRIES = {
+    "role": "roles_changed",
+    "deactivate": "users_deactivated",
+    "reactivate": "users_reactivated",
+    "sign_out": "users_signed_out",
+}
+CHANGES = {
+    "role": "role = :new_role, auth_epoch = auth_epoch + 1",
+    "deactivate": "is_active = false, auth_epoch = auth_epoch + 1",
+    "reactivate": "is_active = true",
+    "sign_out": "auth_epoch = auth_epoch + 1",
+}
+STATE_AFTER = {"deactivate": "deactivated", "reactivate": "active"}
+CHOSEN = "tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))"
+# Who was changed at this moment, by whoever did not ask for the organization's lock, is left alone.
+AS_SEEN = "role = :old_role AND state = :old_state"
+END_SESSIONS = text("DELETE FROM sessions WHERE tenant_id = :tenant AND user_id = ANY(CAST(:ids AS uuid[]))")
+NOTE = text("""
+    INSERT INTO bulk_changes (tenant_id, act_id, user_id, old_role, old_state, new_role, new_state)
+    SELECT :tenant, :act, unnest(CAST(:ids AS uuid[])), :old_role, :old_state, :new_role, :new_state""")
+STILL_ACTS = text("""
+    SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active""")
+CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
+NOBODY = "Nobody is changed by this: {}"
+ONLY_SO_MANY = f"On the platform at most {MOST:,} accounts are changed at once. Narrow the search."
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What an act would do to one account."""
+
+    user: finding.Row
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Group:
+    """What an act would do to accounts that are alike."""
+
+    role: str
+    state: str
+    number: int
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who would be changed by an act and who not, and why: each account, or where there are more than MOST, `groups` of them."""
+
+    fates: list[Fate] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+
+    @property
+    def in_a_job(self) -> bool:
+        return bool(self.groups)
+
+    @property
+    def changed(self) -> int:
+        return sum(bool(fate.answer) for fate in self.fates) + sum(group.number for group in self.groups if group.answer)
+
+    @property
+    def total(self) -> int:
+        return len(self.fates) + sum(group.number for group in self.groups)
+
+
+@dataclass
+class Tally:
+    """What an act has done so far: the lines of its changes, and how many accounts it left alone for which reason."""
+
+    lines: list[str] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)
+    seen: int = 0
+
+    @property
+    def reasons(self) -> list[str]:
+        return [f"{number:,} × {reason}" for reason, number in self.left.most_common()]
+
+
+@dataclass(frozen=True)
+class Done:
+    """An act that was carried out."""
+
+    act_id: UUID
+    changed: int
+    reasons: list[str]
+
+
+def plan(command: ActOnMany, *, by: Actor) -> Plan:
+    """Who would be changed and who not, asked of the rules as they are now. At most three statements."""
+    rows = _chosen(command, by)
+    if rows is not None:
+        return Plan([Fate(row, answer(command.kind, command.role, row, by)) for row in rows])
+    assert command.search is not None
+    found = finding.groups(by.tenant_id, command.search, by.id)
+    return Plan(groups=[_group(command, group, by) for group in found])
+
+
+def _group(command: ActOnMany, group: finding.Group, by: Actor) -> Group:
+    somebody = policy.Somebody(policy.Role(group.role), group.state, **({"id": group.id} if group.id else {}))
+    return Group(group.role, group.state, group.number, answer(command.kind, command.role, somebody, by))
+
+
+def answer(kind: str, role: str | None, user: policy.Account, by: Actor) -> Answer:
+    """Whether an act may be done to an account: the same rule as for one account alone."""
+    if kind == "role":
+        return policy.can_change_to(by, user, str(role))
+    rules = {"deactivate": policy.can_deactivate, "reactivate": policy.can_reactivate, "sign_out": policy.can_manage}
+    return rules[kind](by, user)
+
+
+def _chosen(command: ActOnMany, by: Actor) -> list[finding.Row] | None:
+    """The accounts that were asked for, in the order of their names; None where there are more than MOST."""
+    if command.search is None:
+        return finding.chosen(by.tenant_id, command.users)
+    found = finding.find(by.tenant_id, _in_a_steady_order(command.search), MOST)
+    return None if found.candidates or found.total is None or found.total > MOST else found.rows
+
+
+def _in_a_steady_order(search: FindUsers) -> FindUsers:
+    """By name: no act moves an account in it."""
+    return search.model_copy(update={"sort": "name", "after": None, "before": None})
+
+
+def act(command: ActOnMany, *, by: Actor) -> Done | Job:
+    """Do it to everybody who was asked for and may be changed: at once, or in a job where there are more than MOST.
+
+    Raises Invalid where nobody would be changed or no administrator left, Invalid(password=…) where a role from org_admin on is given
+    without a fresh password, Forbidden where the actor's own role was taken away at this moment.
+    """
+    users.demand(policy.administers_organization(by))
+    if command.role and policy.asks_for_password(command.role):
+        auth.confirm(command, by=by)
+    rows = _chosen(command, by)
+    if rows is None:
+        if policy.is_platform(by.role):
+            raise Invalid(ONLY_SO_MANY)  # a job works as the app, whose row level security keeps the platform's accounts
+        assert command.search is not None
+        search = command.search.model_dump(mode="json", exclude={"after", "before"})
+        return jobs.ask("users.bulk", by=by, arguments={"act": command.act, "search": search})
+    lock(by)
+    as_now = finding.chosen(by.tenant_id, [row.id for row in rows])
+    return _carried_out(command.kind, command.role, [as_now], by)
+
+
+@jobs.kind("users.bulk", title="Change of many accounts", question=policy.administers_organization, report="bulk/_report.html")
+def act_on_all(work: Work) -> dict[str, Any]:
+    """All or nothing: everybody who fits the search by now."""
+    command = ActOnMany(act=work.arguments["act"], search=work.arguments["search"])
+    assert command.search is not None
+    search, by = _in_a_steady_order(command.search), work.by
+    lock(by)
+    total = sum(group.number for group in finding.groups(by.tenant_id, search, by.id))
+    done = _carried_out(command.kind, command.role, finding.batches(by.tenant_id, search), by, work, total)
+    return _report(done)
+
+
+def _report(done: Done) -> dict[str, Any]:
+    return {"act": str(done.act_id), "changed": done.changed, "not_changed": done.reasons}
+
+
+def _carried_out(
+    kind: str,
+    role: str | None,
+    batches: Iterable[list[finding.Row]],
+    by: Actor,
+    work: Work | None = None,
+    total: int | None = None,
+) -> Done:
+    """Within the organization's lock: change whom the rules let, write down what was done to whom, and one entry in the audit log."""
+    act_id, tally = uuid7(), Tally()
+    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act=kind, role=role, made_by=by.id))
+    for rows in batches:
+        _turn(act_id, kind, role, rows, by, tally)
+        if work:
+            work.progress(tally.seen, total)
+    _end(act_id, ENTRIES[kind], by, tally, {"role": [None, role]} if role else {})
+    return Done(act_id, len(tally.lines), tally.reasons)
+
+
+def lock(by: Actor) -> None:
+    """Whoever changes a role or a state in this organization waits; raises Forbidden where the actor's own was changed just before."""
+    users.lock_organization(by.tenant_id)
+    still_acts = db.session.execute(STILL_ACTS, {"tenant": by.tenant_id, "me": by.id, "role": str(by.role)}).first()
+    if still_acts is None:
+        raise Forbidden("Your own role was changed at this moment. Nothing was done.")
+
+
+def _begin(made: BulkAct) -> None:
+    db.session.add(made)
+    db.session.flush()
+
+
+def _turn(act_id: UUID, kind: str, role: str | None, rows: list[finding.Row], by: Actor, tally: Tally) -> None:
+    """Change those of the rows whom the rules let, each group of equals by one statement."""
+    tally.seen += len(rows)
+    answers = [(row, answer(kind, role, row, by)) for row in rows]
+    tally.left.update(said.reason for _, said in answers if isinstance(said, Denied))
+    for (old_role, old_state), group in _alike(row for row, said in answers if said):
+        values: dict[str, Any] = {
+            "tenant": by.tenant_id,
+            "act": act_id,
+            "ids": [str(row.id) for row in group],
+            "old_role": old_role,
+            "old_state": old_state,
+            "new_role": role or old_role,
+            "new_state": STATE_AFTER.get(kind, old_state),
+        }
+        changed = f"UPDATE users SET {CHANGES[kind]}, version = version + 1, updated_at = now() WHERE {CHOSEN} AND {AS_SEEN} RETURNING id"
+        values["ids"] = [str(one) for one in db.session.execute(text(changed), values).scalars()]
+        if meanwhile := len(group) - len(values["ids"]):
+            tally.left[CHANGED_MEANWHILE] += meanwhile
+        if kind != "reactivate":
+            db.session.execute(END_SESSIONS, values)
+        db.session.execute(NOTE, values)
+        said = " ".join(values[name] for name in ("old_role", "old_state", "new_role", "new_state"))
+        tally.lines += [f"{one} {said}" for one in values["ids"]]
+
+
+def _alike(rows: Iterable[finding.Row]) -> Iterator[tuple[tuple[str, str], list[finding.Row]]]:
+    def now(row: finding.Row) -> tuple[str, str]:
+        return str(row.role), row.state
+
+    for alike, group in groupby(sorted(rows, key=now), key=now):
+        yield alike, list(group)
+
+
+def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]) -> None:
+    """Raises Invalid where nobody was changed, or no administrator would be left. The entry proves the list of changes by its hash."""
+    if not tally.lines:
+        raise Invalid(NOBODY.format("; ".join(tally.reasons) or "nobody fits any more."))
+    users.keep_one_administrator(by.tenant_id, ())
+    changes = {"accounts": [None, len(tally.lines)], **more, "fingerprint of the list": [None, hash_of_list(tally.lines)]}
+    audit.record(entry, tenant_id=by.tenant_id, by=by, object_type="user", object_id=act_id, changes=changes)
+
+
+def hash_of_list(lines: list[str]) -> str:
+    """SHA-256, hexadecimal, over the sorted lines `id old_role old_state new_role new_state` of an act's changes, - for what was not."""
+    return fingerprint("\n".join(sorted(lines))).hex()
+
+
+# Looking back, and undoing
+
+
+@dataclass(frozen=True)
+class Told:
+    """An act as its page shows it: how many accounts it changed, when, by whom, and until when it can be undone (None: not any more)."""
+
+    act: BulkAct
+    entry: Any
+    changed: int
+    undo_until: datetime | None
+    undone_by: UUID | None
+
+
+def bulk_act(tenant_id: UUID, act_id: UUID) -> BulkAct | None:
+    """The act within the tenant; None for unknown and foreign ids alike."""
+    return db.session.execute(select(BulkAct).where(BulkAct.tenant_id == tenant_id, BulkAct.id == act_id)).scalar_one_or_none()
+
+
+def acts_on(tenant_id: UUID, user_id: UUID, limit: int) -> list[UUID]:
+    """The latest acts on many accounts that changed this one. One statement."""
+    mine = (BulkChange.tenant_id == tenant_id, BulkChange.user_id == user_id)
+    return list(db.session.execute(select(BulkChange.act_id).where(*mine).order_by(BulkChange.act_id.desc()).limit(limit)).scalars())
+
+
+def told(act: BulkAct) -> Told:
+    """What the act's page shows. Three statements."""
+    entry = next(iter(audit.about(act.tenant_id, [act.id], 1)), None)
+    changes = (BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
+    changed = db.session.execute(select(func.count()).select_from(BulkChange).where(*changes)).scalar_one()
+    undone_by = _undone_by(act)
+    open_ = act.act in BACK and act.undoes is None and undone_by is None
+    until = entry.at + UNDO_FOR if entry and open_ else None
+    return Told(act, entry, changed, until if until and until > datetime.now(UTC) else None, undone_by)
+
+
+def changed_users(act: BulkAct, limit: int) -> list[tuple[BulkChange, finding.Row | None]]:
+    """Some of the accounts that the act has changed, each with how it is now; None where it is gone. Two statements."""
+    of_act = select(BulkChange).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
+    changes = list(db.session.execute(of_act.order_by(BulkChange.user_id).limit(limit)).scalars())
+    rows = {row.id: row for row in finding.chosen(act.tenant_id, [change.user_id for change in changes])}
+    return [(change, rows.get(change.user_id)) for change in changes]
+
+
+def _undone_by(act: BulkAct) -> UUID | None:
+    undoing = select(BulkAct.id).where(BulkAct.tenant_id == act.tenant_id, BulkAct.undoes == act.id)
+    return db.session.execute(undoing).scalar_one_or_none()
+
+
+def undo(command: Undo, act: BulkAct, *, by: Actor) -> Done | Job:
+    """Take an act back for everybody who is still as it left them: at once, or in a job where it changed more than MOST.
+
+    Raises Invalid where its time is over, it was undone already or nothing is as it left it; Invalid(password=…) where a role from
+    org_admin on is given back without a fresh password.
+    """
+    users.demand(policy.administers_organization(by))
+    seen = told(act)
+    _demand_open(seen)
+    roles = select(BulkChange.old_role).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id).distinct()
+    if act.act == "role" and any(policy.asks_for_password(str(role)) for role in db.session.execute(roles).scalars()):
+        auth.confirm(command, by=by)
+    if seen.changed > MOST:
+        return jobs.ask("users.undo_bulk", by=by, arguments={"act": str(act.id)})
+    return _undone(act, by)
+
+
+@jobs.kind(
+    "users.undo_bulk", title="Undoing a change of many accounts", question=policy.administers_organization, report="bulk/_report.html"
+)
+def undo_all(work: Work) -> dict[str, Any]:
+    act = bulk_act(work.by.tenant_id, UUID(work.arguments["act"]))
+    assert act is not None
+    return _report(_undone(act, work.by, work))
+
+
+def _demand_open(seen: Told) -> None:
+    if seen.undone_by:
+        raise Invalid("This was undone already.")
+    if seen.undo_until is None:
+        raise Invalid("This cannot be undone: it is more than ten minutes ago, or an undoing or a sign-out itself.")
+
+
+def _undone(act: BulkAct, by: Actor, work: Work | None = None) -> Done:
+    act_id, tally = uuid7(), Tally()
+    lock(by)
+    if work is None:
+        _demand_open(told(act))  # somebody may have been faster
+    elif _undone_by(act):
+        raise Invalid("This was undone already.")
+    total = db.session.execute(
+        select(func.count()).select_from(BulkChange).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
+    ).scalar_one()
+    kind = BACK[act.act]
+    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act=kind, undoes=act.id, made_by=by.id))
+    for changes in _changes_of(act):
+        _turn_back(act_id, kind, changes, by, tally)
+        if work:
+            work.progress(tally.seen, total)
+    _end(act_id, "bulk_undone", by, tally, {"what": [None, ENTRIES[act.act].replace("_", " ")]})
+    return Done(act_id, len(tally.lines), tally.reasons)
+
+
+def _changes_of(act: BulkAct) -> Iterator[list[BulkChange]]:
+    of_act = select(BulkChange).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
+    found = list(db.session.execute(of_act.order_by(BulkChange.user_id).limit(finding.BATCH)).scalars())
+    while found:
+        yield found
+        after = found[-1].user_id
+        db.session.expunge_all()  # constant memory
+        found = list(
+            db.session.execute(of_act.where(BulkChange.user_id > after).order_by(BulkChange.user_id).limit(finding.BATCH)).scalars()
+        )
+
+
+def _turn_back(act_id: UUID, kind: str, changes: list[BulkChange], by: Actor, tally: Tally) -> None:
+    """Those who are still as the act left them, each back to what was before it."""
+    left = {change.user_id: change for change in changes}
+    before = {change.user_id: change.old_role for change in changes}
+    rows = finding.chosen(by.tenant_id, before)
+    same = [row for row in rows if policy.is_still(row, left[row.id].new_role, left[row.id].new_state)]
+    if other := len(changes) - len(same):
+        tally.left["The account is not as the act left it."] += other
+        tally.seen += other
+    by_role = sorted(same, key=lambda row: str(before[row.id]))
+    for old_role, group in groupby(by_role, key=lambda row: before[row.id]):
+        _turn(act_id, kind, old_role if kind == "role" else None, list(group), by, tally)
+
+
+def begin_import(*, by: Actor) -> UUID:
+    """The act that an import is, for every imported account's history."""
+    act_id = uuid7()
+    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act="import", made_by=by.id))
+    return act_id
+
+
+def note_import(act_id: UUID, made: Iterable[tuple[str, str]], state: str, tally: Tally, *, by: Actor) -> None:
+    """Write down which accounts (role, id) the import has made. One statement for each role."""
+    for role, group in groupby(sorted(made), key=lambda one: one[0]):
+        ids = [one for _, one in group]
+        values = {"tenant": by.tenant_id, "act": act_id, "ids": ids, "old_role": None, "old_state": None}
+        db.session.execute(NOTE, {**values, "new_role": role, "new_state": state})
+        tally.lines += [f"{one} - - {role} {state}" for one in ids]
+
+
+def end_import(act_id: UUID, tally: Tally, changes: dict[str, Any], *, by: Actor) -> None:
+    """The import's entry in the audit log. Raises Forbidden where the actor's role was changed meanwhile."""
+    lock(by)
+    _end(act_id, "users_imported", by, tally, changes)

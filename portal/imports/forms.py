@@ -1,0 +1,29 @@
+"""The commands of an import as HTML fields."""
+
+from typing import Any
+
+from flask import request
+from wtforms import FileField, RadioField
+
+from portal.forms import ConfirmingForm, ModelForm
+from portal.imports.commands import BeginImport, TakeFile
+
+
+class FileForm(ModelForm):
+    command_type = TakeFile
+
+    file = FileField("CSV file")  # read from the files of the request, where no other form looks
+    become = RadioField(
+        "What they become",
+        choices=[("invited", "Invited by mail; each chooses username and password"), ("deactivated", "Deactivated accounts, without mail")],
+        default="invited",
+        validate_choice=False,
+    )
+
+    def typed(self) -> dict[str, Any]:
+        sent = request.files.get("file")
+        return {"name": sent.filename or "" if sent else "", "file": sent.read() if sent else b"", "become": self.become.data or ""}
+
+
+class BeginForm(ConfirmingForm):
+    command_type = BeginImport

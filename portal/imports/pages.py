@@ -1,0 +1,62 @@
+"""The doors of imports: uploading a file, what would become of each of its lines, and importing it."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from portal import policy
+from portal.access import requires, takes_files
+from portal.actor import Actor
+from portal.errors import NotFound
+from portal.imports import services
+from portal.imports.commands import LARGEST
+from portal.imports.forms import BeginForm, FileForm
+from portal.imports.models import Upload
+from portal.responses import go_to, page
+
+blueprint = Blueprint("imports", __name__, url_prefix="/users/import")
+FORM_AROUND = 1024 * 1024  # bytes that a form needs around its file, and those by which a file may be too large and still be told so
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@requires(policy.can_import)
+@takes_files(LARGEST + FORM_AROUND, policy.can_import)
+def new(actor: Actor) -> Response:
+    form = FileForm()
+    if form.carry_out(services.take, by=actor):
+        return go_to("jobs.show", job_id=form.result.id)
+    return page("imports/new.html", status=422 if form.is_submitted() else 200, form=form)
+
+
+@blueprint.get("/<uuid:upload_id>")
+@requires(policy.can_import)
+def show(upload: Upload) -> Response:
+    return _page(upload, BeginForm(formdata=None))
+
+
+@blueprint.post("/<uuid:upload_id>/begin")
+@requires(policy.can_import)
+def begin(upload: Upload, actor: Actor) -> Response:
+    form = BeginForm()
+    if form.carry_out(services.begin, upload, by=actor):
+        return go_to("jobs.show", job_id=form.result.id)
+    return _page(upload, form, 422)
+
+
+def _page(upload: Upload, form: BeginForm, status: int = 200) -> Response:
+    """What would become of each line, a thousand at a time."""
+    job = services.checked(upload)
+    report = job.report if job else None
+    number = _part_asked_for()
+    fates = services.fates(upload, number)
+    last = (report["lines"] - 1) // services.BATCH if report else 0
+    asks = bool(report and any(policy.asks_for_password(role) for role in report["roles"]))
+    shown: dict[str, Any] = {"job": job, "report": report, "fates": fates, "number": number, "last": last, "asks_for_password": asks}
+    return page("imports/show.html", status=status, upload=upload, form=form, **shown)
+
+
+def _part_asked_for() -> int:
+    asked = request.args.get("part", "0")
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 7):
+        raise NotFound
+    return int(asked)

@@ -1,0 +1,272 @@
+"""What people do with files of people: have one looked through, and import it, all or nothing."""
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, text
+from uuid_utils.compat import uuid7
+
+from portal import policy
+from portal.actor import Actor
+from portal.auth import passwords
+from portal.auth import services as auth
+from portal.bulk import services as bulk
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.imports.commands import MOST, BeginImport, Columns, Person, TakeFile, columns_of, person_of
+from portal.imports.models import Upload, UploadPart
+from portal.invitations import services as invitations
+from portal.jobs import services as jobs
+from portal.jobs.models import Job
+from portal.jobs.services import Work
+from portal.users import services as users
+from portal.users.models import User, keys_of
+from portal.values import SheetFault, read_csv
+
+LIFE = timedelta(days=1)  # of a file that nobody imports
+PART = 512 * 1024  # bytes of a part of a file
+BATCH = 1_000  # people who are written by one statement
+TOLD = 100  # faults that a report names
+NAMED = 20  # faults that a refusal names
+CHECK, IMPORT = "users.import_check", "users.import"
+GONE = "The file is no longer here: it was imported, or its day is over. Upload it again."
+HERE = {
+    "email_key": text("SELECT email_key FROM users WHERE tenant_id = :tenant AND email_key = ANY(CAST(:keys AS text[]))"),
+    "username_key": text("SELECT username_key FROM users WHERE tenant_id = :tenant AND username_key = ANY(CAST(:keys AS text[]))"),
+}
+WHAT = {"email_key": "e-mail address", "username_key": "username"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the file: who is meant, or why it cannot be."""
+
+    number: int
+    cells: list[str]
+    person: Person | None
+    fault: str | None
+
+    @property
+    def email(self) -> str:
+        return self.person.email if self.person else (self.cells[0] if self.cells else "")
+
+
+@dataclass
+class Seen:
+    """The line in which each address and username of the file stands first."""
+
+    email_key: dict[str, int] = field(default_factory=dict)
+    username_key: dict[str, int] = field(default_factory=dict)
+
+
+def upload(tenant_id: UUID, upload_id: UUID) -> Upload | None:
+    """The file within the tenant; None for unknown, deleted and foreign ids alike."""
+    return db.session.execute(select(Upload).where(Upload.tenant_id == tenant_id, Upload.id == upload_id)).scalar_one_or_none()
+
+
+def take(command: TakeFile, *, by: Actor) -> Job:
+    """Keep the file and have it looked through: a job whose report tells what would become of its lines. Raises Invalid with the rule."""
+    users.demand(policy.can_import(by))
+    kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
+    upload_id = uuid7()
+    db.session.execute(insert(Upload).values(tenant_id=by.tenant_id, id=upload_id, expires_at=datetime.now(UTC) + LIFE, **kept))
+    for number, place in enumerate(range(0, len(command.file), PART)):
+        _keep(by, upload_id, "file", number, command.file[place : place + PART])
+    return jobs.ask(CHECK, by=by, arguments={"upload": str(upload_id)})
+
+
+def _keep(by: Actor, upload_id: UUID, kind: str, number: int, part: bytes) -> None:
+    db.session.execute(insert(UploadPart).values(tenant_id=by.tenant_id, upload_id=upload_id, kind=kind, number=number, bytes=part))
+
+
+def _parts(tenant_id: UUID, upload_id: UUID, kind: str) -> Any:
+    mine = (UploadPart.tenant_id == tenant_id, UploadPart.upload_id == upload_id, UploadPart.kind == kind)
+    return select(UploadPart.bytes).where(*mine).order_by(UploadPart.number)
+
+
+@jobs.kind(CHECK, title="Looking through a file of people", question=policy.can_import, report="imports/_checked.html")
+def check(work: Work) -> dict[str, Any]:
+    """The dry run: what would become of each line, kept beside the file; nothing else is written."""
+    found, by = _upload_of(work), work.by
+    columns, lines, total = _read(found, by, work)
+    good: Counter[str] = Counter()
+    faults: list[tuple[int, str, str]] = []
+    refused = 0
+    for number, batch in enumerate(_in_batches(lines)):
+        _judge(batch, by)
+        fates = [(line.number, line.email, line.fault or f"would be {found.become}", "refused" if line.fault else "good") for line in batch]
+        _keep(by, found.id, "fates", number, json.dumps(fates).encode())
+        good.update(line.person.role for line in batch if line.person and not line.fault)
+        bad = [(line.number, line.email[:254], str(line.fault)) for line in batch if line.fault]
+        refused, faults = refused + len(bad), [*faults, *bad][:TOLD]
+        work.progress(work.pulse.done + len(batch), total)
+    return {
+        "upload": str(found.id),
+        "file": found.name,
+        "become": found.become,
+        "lines": total,
+        "good": sum(good.values()),
+        "refused": refused,
+        "roles": dict(good),
+        "columns": list(columns.places),
+        "aside": [name[:100] for name in columns.aside[:50]],
+        "faults": faults,
+    }
+
+
+def checked(upload: Upload) -> Job | None:
+    """The job that has looked, looks or will look through the file."""
+    return _job_about(upload, CHECK)
+
+
+def _job_about(upload: Upload, kind: str) -> Job | None:
+    about = (Job.tenant_id == upload.tenant_id, Job.kind == kind, Job.arguments["upload"].astext == str(upload.id))
+    return db.session.execute(select(Job).where(*about).order_by(Job.created_at.desc()).limit(1)).scalar_one_or_none()
+
+
+def fates(upload: Upload, number: int) -> list[list[Any]]:
+    """One part of the list of fates: line, address, what would become of it, good or refused; [] where there is no such part."""
+    of_part = _parts(upload.tenant_id, upload.id, "fates").where(UploadPart.number == number)
+    part = db.session.execute(of_part).scalar()
+    return list(json.loads(bytes(part))) if part else []
+
+
+def begin(command: BeginImport, upload: Upload, *, by: Actor) -> Job:
+    """Import the file in a job. Raises Invalid with the rule, where it was not looked through with nothing refused, or is under way."""
+    users.demand(policy.can_import(by))
+    looked = checked(upload)
+    report = looked.report if looked else None
+    if not report or report["refused"] or not report["good"]:
+        raise Invalid("This file cannot be imported: it has not been looked through to its end, or some of its lines are refused.")
+    if any(policy.asks_for_password(role) for role in report["roles"]):
+        auth.confirm(command, by=by)
+    # whoever begins at the same moment waits here; nobody may change a row of this table, so the organization's is the one to lock
+    users.lock_organization(by.tenant_id)
+    under_way = _job_about(upload, IMPORT)
+    if under_way and not under_way.over:
+        raise Invalid("This file is being imported already.")
+    return jobs.ask(IMPORT, by=by, arguments={"upload": str(upload.id)})
+
+
+@jobs.kind(IMPORT, title="Import of people", question=policy.can_import, report="imports/_imported.html")
+def import_people(work: Work) -> dict[str, Any]:
+    """All or nothing: every line is judged anew, by the rules and the accounts of this moment."""
+    found, by = _upload_of(work), work.by
+    _, lines, total = _read(found, by, work)
+    nobodys = passwords.hashed(secrets.token_urlsafe(32)) if found.become == "deactivated" else None
+    act_id, tally, made, faults, refused = bulk.begin_import(by=by), bulk.Tally(), 0, list[str](), 0
+    for batch in _in_batches(lines):
+        _judge(batch, by)
+        bad = [f"Line {line.number:,}: {line.fault}" for line in batch if line.fault]
+        refused, faults = refused + len(bad), [*faults, *bad][:NAMED]
+        if not refused:
+            people = [line.person for line in batch if line.person]
+            _write(people, nobodys, act_id, tally, by)
+            made += len(people)
+        work.progress(work.pulse.done + len(batch), total)
+    if refused:
+        more = f" And {refused - NAMED:,} more." if refused > NAMED else ""
+        raise Invalid(file=" ".join(faults) + more)
+    changes = {"file": [None, found.name], "become": [None, found.become]}
+    bulk.end_import(act_id, tally, changes, by=by)
+    db.session.execute(delete(Upload).where(Upload.tenant_id == by.tenant_id, Upload.id == found.id))
+    return {"act": str(act_id), "imported": made, "become": found.become}
+
+
+def _upload_of(work: Work) -> Upload:
+    found = upload(work.by.tenant_id, UUID(work.arguments["upload"]))
+    if found is None:
+        raise Invalid(file=GONE)
+    return found
+
+
+def _read(found: Upload, by: Actor, work: Work) -> tuple[Columns, Iterator[Line], int]:
+    """The file's columns, its lines and how many they are; raises Invalid for what cannot be read, or is too much."""
+    data = b"".join(bytes(part) for part in db.session.execute(_parts(by.tenant_id, found.id, "file")).scalars())
+    try:
+        total = sum(1 for _ in read_csv(data)) - 1  # every line can be read, or none is looked at
+    except SheetFault as fault:
+        raise Invalid(file=str(fault)) from None
+    if total > MOST:
+        raise Invalid(file=f"This file has {total:,} lines of people; at most {MOST:,} are imported at a time. Divide it.")
+    if total < 1:
+        raise Invalid(file="There is nobody in this file: it needs a header and a line for each person.")
+    work.pulse.done = 0
+    work.progress(0, total)
+    records = read_csv(data)
+    _, header = next(records)
+    columns = columns_of(header, found.become)
+    return columns, _understood(records, columns, by), total
+
+
+def _understood(records: Iterator[tuple[int, list[str]]], columns: Columns, by: Actor) -> Iterator[Line]:
+    """Each line by itself and among the lines before it."""
+    seen, may = Seen(), {str(role): policy.can_invite(by, role) for role in policy.LADDER}
+    for number, cells in records:
+        try:
+            person = person_of(cells, columns)
+        except ValueError as fault:
+            place = columns.places["email"]
+            yield Line(number, cells[place : place + 1], None, str(fault))
+            continue
+        allowed = may[person.role]
+        fault_ = None if not isinstance(allowed, policy.Denied) else allowed.reason
+        yield Line(number, cells, person, fault_ or _double(person, number, seen))
+
+
+def _double(person: Person, number: int, seen: Seen) -> str | None:
+    for name, what in WHAT.items():
+        key = getattr(person, name)
+        first = getattr(seen, name).setdefault(key, number) if key else number
+        if first != number:
+            return f"The same {what} stands in line {first:,}."
+    return None
+
+
+def _in_batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    while batch := list(islice(lines, BATCH)):
+        yield batch
+
+
+def _judge(batch: list[Line], by: Actor) -> None:
+    """Each line against the accounts that are here. Two statements."""
+    for name, what in WHAT.items():
+        keys = [key for line in batch if line.person and (key := getattr(line.person, name))]
+        here = set(db.session.execute(HERE[name], {"tenant": by.tenant_id, "keys": keys}).scalars()) if keys else set()
+        for place, line in enumerate(batch):
+            if line.person and not line.fault and getattr(line.person, name) in here:
+                batch[place] = Line(line.number, line.cells, line.person, f"Somebody with this {what} is here already.")
+
+
+def _write(people: list[Person], nobodys: str | None, act_id: UUID, tally: bulk.Tally, by: Actor) -> None:
+    """The accounts, and for those who are invited their invitations and mails; `nobodys` is the hash of a password that nobody knows."""
+    now = datetime.now(UTC)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": uuid7(),
+            "tenant_id": by.tenant_id,
+            "role": person.role,
+            "email": person.email,
+            "email_key": person.email_key,
+            "first_name": person.first_name,
+            "last_name": person.last_name,
+            "username": person.username,
+            "username_key": person.username_key,
+            "hashed_password": nobodys,
+            "is_active": False,
+            "accepted_at": now if nobodys else None,
+            **keys_of(first_name=person.first_name, last_name=person.last_name, username=person.username, email=person.email),
+        }
+        for person in people
+    ]
+    db.session.execute(insert(User.__table__), rows)
+    if nobodys is None:
+        invitations.send_to_many([(row["id"], row["email"]) for row in rows], by=by)
+    bulk.note_import(act_id, [(row["role"], str(row["id"])) for row in rows], "deactivated" if nobodys else "invited", tally, by=by)

@@ -1,0 +1,363 @@
+"""Importing people from CSV: looked through first, every fault named with its line, then all or nothing."""
+
+import io
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.auth import passwords
+from portal.config import Settings
+from portal.imports import commands, services
+from portal.imports.commands import COLUMN_OF, columns_of
+from portal.testing.browser import Browser
+from portal.testing.cast import PASSWORD
+from portal.values import SheetFault, read_csv
+from portal.worker.cleanup import clean_up
+from tests.attack.furniture import put, rows_of
+from tests.test_jobs import doing, lease_is_over, worker  # noqa: F401  (a fixture)
+from tests.test_mail import until, workers
+
+HEADER = "e-mail,first name,last name,role\n"
+
+
+@pytest.fixture
+def admin(app: Flask, cast: SimpleNamespace) -> Browser:
+    return Browser(app).sign_in(cast.acme.admin)
+
+
+@pytest.fixture
+def work(app: Flask, settings: Settings, worker: Any) -> Any:  # noqa: F811
+    return lambda: doing(app, settings).act(worker)
+
+
+def upload(browser: Browser, content: bytes | str, *, become: str = "invited", name: str = "people.csv", expect: int = 303) -> Any:
+    data = content.encode() if isinstance(content, str) else content
+    return browser.post("imports.new", {"file": (io.BytesIO(data), name), "become": become}, expect=expect)
+
+
+def looked_through(browser: Browser, work: Any, content: bytes | str, **more: str) -> Any:
+    """The page of the job that looked through the file."""
+    upload(browser, content, **more)
+    work()
+    return browser.follow()
+
+
+def begin(browser: Browser, page: Any, *, expect: int = 303, **sent: str) -> Any:
+    return browser.post(f"{page.select_one('#report a')['href']}/begin", sent, expect=expect)
+
+
+def imported(browser: Browser, work: Any, content: str, **more: str) -> Any:
+    begin(browser, looked_through(browser, work, content, **more))
+    work()
+    return browser.follow()
+
+
+def faults(page: Any) -> list[str]:
+    return [item.get_text(" ", strip=True) for item in page.select("#report li")]
+
+
+def number(owner: Any, what: str) -> int:
+    owner.execute(f"SELECT count(*) FROM {what}")
+    return int(owner.fetchone()[0])
+
+
+def nothing_changed(owner: Any) -> bool:
+    return number(owner, "users") == 22 and not any(
+        number(owner, table) for table in ("invitations", "outbox", "bulk_acts", "bulk_changes")
+    )
+
+
+# Reading
+
+
+def test_records_are_read_with_the_line_in_which_they_begin() -> None:
+    data = '\ufeffa,b\r\n"two\nlines",x\n\n,\n"say ""hi""",y'.encode()
+    assert list(read_csv(data)) == [(1, ["a", "b"]), (2, ["two\nlines", "x"]), (6, ['say "hi"', "y"])]
+    assert list(read_csv(b"a;b\n1,5;2\n")) == [(1, ["a", "b"]), (2, ["1,5", "2"])]
+    assert list(read_csv(b"a\tb\n1\t2\n")) == [(1, ["a", "b"]), (2, ["1", "2"])]
+
+
+UNREADABLE = {
+    "not in UTF-8": (b"email\nmara@x.example\nj\xf6rg@x.example\n", "Line 3 is not in UTF-8"),
+    "UTF-16": ("email\nmara@x.example\n".encode("utf-16"), "Line 1 is not in UTF-8"),
+    "a NUL": (b"email\nmara@x.example\nol\0a@x.example\n", "Line 3 holds a NUL"),
+    "a quote never closed": (b'email\n"mara@x.example\nola@x.example\n', "Line 2: a quotation mark"),
+    "text after a quote": (b'email\nola@x.example\n"mara"@x.example\n', "Line 3: the quotation marks"),
+    "an endless cell": (b"email\n" + b"x" * 140_000, "Line 2: a cell is longer"),
+    "ends of lines of old": (b"email\rmara@x.example\r", "Line 1: the lines end"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_file_that_cannot_be_read_names_the_line(admin: Browser, work: Any, owner: Any, case: str) -> None:
+    data, words = UNREADABLE[case]
+    with pytest.raises(SheetFault, match=words):
+        list(read_csv(data))
+    page = looked_through(admin, work, data)
+    assert words in page.select_one("#job .refused").text
+    assert nothing_changed(owner)
+
+
+@pytest.mark.parametrize(
+    "header", ["E-Mail;Vorname;Nachname;Rolle", "EMAIL ADDRESS,Given Name,Surname,ROLE", "e_mail,first_name,last_name,role"]
+)
+def test_columns_are_found_in_any_spelling(header: str) -> None:
+    separator = ";" if ";" in header else ","
+    assert columns_of(header.split(separator), "invited").places == {"email": 0, "first_name": 1, "last_name": 2, "role": 3}
+    assert all(name.isalnum() and name == name.lower() for name in COLUMN_OF)
+
+
+@pytest.mark.parametrize(
+    ("content", "become", "words"),
+    [
+        ("name,role\nMara,user\n", "invited", "Line 1: the header names no column for e-mail. It names: name."),
+        ("email,first name\nmara@x.example,Mara\n", "deactivated", "Line 1: the header names no column for username."),
+        ("email,E-Mail\nmara@x.example,ola@x.example\n", "invited", "Line 1: two columns hold the same, “email” and “E-Mail”."),
+        ("email\n", "invited", "There is nobody in this file"),
+        ("\n \n", "invited", "There is nobody in this file"),
+    ],
+)
+def test_a_header_that_does_not_do_is_refused(admin: Browser, work: Any, owner: Any, content: str, become: str, words: str) -> None:
+    page = looked_through(admin, work, content, become=become)
+    assert words in page.select_one("#job .refused").text
+    assert nothing_changed(owner)
+
+
+def test_an_empty_a_too_large_and_no_file_are_refused_at_the_door(admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Choose a file" in upload(admin, b"", expect=422).text
+    assert "Choose a file" in admin.post("imports.new", {"become": "invited"}, expect=422).text
+    assert "invited" in upload(admin, HEADER, become="kings", expect=422).text
+    page = upload(admin, b"x" * (commands.LARGEST + 1), expect=422)
+    assert "at most 20,000,000" in page.text
+    assert number(owner, "uploads") == 0
+
+
+def test_only_whoever_may_import_sends_large_bodies_and_only_to_this_door(app: Flask, cast: SimpleNamespace, admin: Browser) -> None:
+    large = b"x" * 2_000_000
+    for browser in (Browser(app), Browser(app).sign_in(cast.acme.user), Browser(app).sign_in(cast.platform.super)):
+        upload(browser, large, expect=413)
+    admin.post("bulk.preview", {"file": (io.BytesIO(large), "x")}, expect=413)
+    upload(admin, large)
+    upload(admin, b"x" * 23_000_000, expect=413)
+
+
+def test_too_many_people_are_refused(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MOST", 3)
+    content = "email\n" + "".join(f"n{one}@x.example\n" for one in range(4))
+    assert "This file has 4 lines of people; at most 3" in looked_through(admin, work, content).text
+
+
+# The dry run
+
+
+def test_the_dry_run_tells_the_fate_of_every_line_and_changes_nothing(admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
+    content = (
+        "Role,E-Mail,Vorname,shoe size\n"
+        "user,mara@x.example,Mara,38\n"
+        ",ola@x.example,,\n"
+        "org_admin,wei@x.example,Wei,\n"
+        "admin,high@x.example,High,\n"
+        "king,king@x.example,King,\n"
+        "user,not an address,Nobody,\n"
+        "user,MARA@X.EXAMPLE,Twin,\n"
+        f"user,{cast.acme.gone.email.upper()},Here,\n"
+        f"user,{cast.globex.user.email},Elsewhere,\n"
+        "user,few@x.example\n"
+        "user,hid@x.example,Hid\u200bden,\n"
+    )
+    page = looked_through(admin, work, content)
+    assert "4 of 11 people in people.csv would be invited; 7 lines are refused." in page.text
+    told = faults(page)
+    assert [fault.split(",")[0] for fault in told] == [f"Line {line}" for line in (5, 6, 7, 8, 9, 11, 12)]
+    for fault, words in zip(
+        told,
+        [
+            "role admin cannot be given",
+            "no role “king”",
+            "has an @",
+            "stands in line 2",
+            "is here already",
+            "2 cells, the header 4",
+            "hidden",
+        ],
+        strict=True,
+    ):
+        assert words in fault
+    assert "Left aside shoe size" in page.text
+    lines = admin.get(page.select_one("#report a")["href"])
+    fates = {row.select_one("th").get_text(strip=True): row.select_one(".mark").get_text(strip=True) for row in lines.select("tbody tr")}
+    assert fates == {str(line): "refused" if line in (5, 6, 7, 8, 9, 11, 12) else "good" for line in range(2, 13)}
+    assert not lines.select("form[action$=begin]")
+    begin(admin, page, expect=422)
+    assert nothing_changed(owner)
+
+
+def test_a_long_list_of_fates_has_parts(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", 2)
+    page = looked_through(admin, work, "email\n" + "".join(f"n{one}@x.example\n" for one in range(5)))
+    seen, page = [], admin.get(page.select_one("#report a")["href"])
+    while True:
+        seen += [row.select_one("th").get_text(strip=True) for row in page.select("tbody tr")]
+        following = page.select("a[rel=next]")
+        if not following:
+            break
+        page = admin.get(following[0]["href"])
+    assert seen == ["2", "3", "4", "5", "6"]
+    for part in ("99999999", "-1", "x"):
+        admin.get(f"{page.response.request.path}?part={part}", expect=404)
+
+
+# Importing
+
+
+def test_people_are_invited_with_mails_as_if_one_by_one(app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
+    page = imported(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\nOla@X.example,,,organization admin\n")
+    assert "2 people were imported as invited" in page.text
+    owner.execute(
+        "SELECT email, email_key, first_name, role, state, sort_key, search_text FROM users WHERE email ILIKE '%@x.example' ORDER BY role"
+    )
+    assert owner.fetchall() == [
+        ("Ola@X.example", "ola@x.example", None, "org_admin", "invited", "ola@x.example", "ola@x.example"),
+        ("mara@x.example", "mara@x.example", "Mara", "user", "invited", "ortiz mara", "mara ortiz mara@x.example"),
+    ]
+    owner.execute("SELECT body_text, subject FROM outbox WHERE recipient = 'mara@x.example'")
+    text, subject = owner.fetchone()
+    assert subject == "CANARY-acme Admin invites you to CANARY-acme House"
+    browser = Browser(app)
+    link = "/join/" + text.partition("/join/")[2].split()[0]
+    form = browser.get(link).form()
+    assert (form["first_name"], form["last_name"]) == ("Mara", "Ortiz")
+    browser.post(link, {**form, "username": "mara.ortiz", "password": PASSWORD})
+    assert "Welcome to CANARY-acme House" in browser.follow().text
+    assert "mara@x.example" not in admin.get("invitations.index").text
+    assert "Ola@X.example" in admin.get("invitations.index").text
+    assert number(owner, "uploads") == number(owner, "upload_parts") == 0, "the file goes when its import is over"
+
+
+def test_deactivated_accounts_get_no_mail_and_a_password_that_nobody_knows(
+    admin: Browser, app: Flask, work: Any, cast: SimpleNamespace, owner: Any
+) -> None:
+    imported(admin, work, "email,username\nmara@x.example,mara.ortiz\nola@x.example,Ola\n", become="deactivated")
+    owner.execute(
+        "SELECT id::text, state, username_key, is_verified, hashed_password FROM users WHERE email LIKE '%@x.example' ORDER BY email"
+    )
+    rows = owner.fetchall()
+    assert [row[1:4] for row in rows] == [("deactivated", "mara.ortiz", False), ("deactivated", "ola", False)]
+    assert number(owner, "outbox") == number(owner, "invitations") == 0
+    admin.post("users.reactivate", user_id=rows[0][0])
+    for guess in ("", "!", rows[0][4]):
+        assert not passwords.verified(guess, rows[0][4])[0]
+    somebody = SimpleNamespace(subdomain="acme", email="mara@x.example", password=PASSWORD)
+    Browser(app).sign_in(somebody, expect=422)
+
+
+def test_the_import_is_one_entry_that_stands_in_each_history(admin: Browser, work: Any, owner: Any) -> None:
+    page = imported(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\nola@x.example,Ola,,user\n")
+    owner.execute("SELECT changes->'accounts'->>1, changes->'file'->>1 FROM audit_entries WHERE action = 'users_imported'")
+    assert owner.fetchall() == [("2", "people.csv")]
+    owner.execute("SELECT id::text FROM users WHERE email LIKE '%@x.example'")
+    for (user_id,) in owner.fetchall():
+        assert "imported many accounts" in admin.get("users.show", user_id=user_id).text
+    act = admin.get(page.select_one("#report a")["href"])
+    assert "Undo" not in [button.text for button in act.select("main button")]
+    assert "all whole" in admin.post("audit.verify", {"after": "0"}, expect=200).text
+
+
+def test_administrators_in_the_file_ask_for_the_password(admin: Browser, work: Any, owner: Any) -> None:
+    page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,org_admin\n")
+    owner.execute("UPDATE sessions SET confirmed_at = '2020-01-01'")
+    assert "Type it once more" in begin(admin, page, expect=422).fault("password")
+    begin(admin, page, expect=422, password="wrong")
+    begin(admin, page, password=PASSWORD)
+
+
+def test_what_changed_since_the_dry_run_refuses_all(admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
+    page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\nola@x.example,Ola,,user\n")
+    owner.execute("UPDATE users SET email = 'ola@x.example', email_key = 'ola@x.example' WHERE id = %s", (str(cast.acme.gone.id),))
+    begin(admin, page)
+    work()
+    page = admin.follow()
+    assert "Line 3: Somebody with this e-mail address is here already." in page.select_one("#job .refused").text
+    assert "Nothing was changed." in page.text
+    assert nothing_changed(owner)
+    assert number(owner, "uploads") == 1
+
+
+def test_a_file_is_imported_once(app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
+    page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\n")
+    path = f"{page.select_one('#report a')['href']}/begin"
+    barrier, statuses = threading.Barrier(2), []
+
+    def press(browser: Browser) -> None:
+        token = browser.token()
+        barrier.wait()
+        statuses.append(browser.client.post(path, data={"csrf_token": token}).status_code)
+
+    threads = [threading.Thread(target=press, args=[one]) for one in (admin, Browser(app).sign_in(cast.acme.admin2))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [303, 422]
+    work()
+    assert number(owner, "users WHERE email = 'mara@x.example'") == 1
+    begin(admin, page, expect=404)
+
+
+def test_whose_role_was_taken_away_meanwhile_imports_nobody(admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
+    begin(admin, looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\n"))
+    owner.execute("UPDATE users SET role = 'user' WHERE id = %s", (str(cast.acme.admin.id),))
+    work()
+    assert nothing_changed(owner)
+
+
+# Who, and for how long
+
+
+def test_nobody_else_uploads_or_sees_a_file(app: Flask, admin: Browser, work: Any, cast: SimpleNamespace) -> None:
+    page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\n")
+    path = page.select_one("#report a")["href"]
+    for person, status in ((cast.acme.user, 403), (cast.globex.admin, 404), (cast.platform.super, 404)):
+        Browser(app).sign_in(person).get(path, expect=status)
+    for person in (cast.acme.user, cast.platform.super, cast.platform.admin):
+        upload(Browser(app).sign_in(person), HEADER, expect=403)
+
+
+def test_a_file_that_nobody_imports_is_deleted_after_a_day(admin: Browser, owner: Any, worker: Any, cast: SimpleNamespace) -> None:  # noqa: F811
+    upload(admin, HEADER)
+    put(owner, "uploads", rows_of(cast.globex)["uploads"])
+    owner.execute("SELECT extract(epoch FROM expires_at - created_at)::int FROM uploads WHERE tenant_id = %s", (str(cast.acme.id),))
+    assert abs(owner.fetchone()[0] - 86_400) < 60
+    owner.execute("UPDATE uploads SET expires_at = now() WHERE tenant_id = %s", (str(cast.acme.id),))
+    clean_up(worker)
+    owner.execute("SELECT tenant_id::text FROM uploads")
+    assert owner.fetchall() == [(str(cast.globex.id),)]
+    assert number(owner, "upload_parts") == 0
+
+
+def test_a_worker_that_is_killed_in_the_middle_leaves_nothing_and_the_import_goes_on(
+    admin: Browser, work: Any, cluster: Any, database: str, owner: Any
+) -> None:
+    content = HEADER + "".join(f"n{one}@x.example,Made,N{one},user\n" for one in range(6000))
+    page = looked_through(admin, work, content)
+    begin(admin, page)
+    job_id = admin.page.location.rpartition("/")[2]
+
+    def in_the_middle() -> bool:
+        owner.execute("SELECT state, done FROM jobs WHERE id = %s", (job_id,))
+        state, done = owner.fetchone()
+        assert state in ("queued", "running"), "it is to be killed in its middle"
+        return bool(done >= 1000)
+
+    with workers(1, cluster, database) as (process,):
+        assert until(in_the_middle, 120)
+        process.kill()
+        process.wait()
+    assert nothing_changed(owner)
+    lease_is_over(owner)
+    work()
+    assert "6,000 people were imported" in admin.get("jobs.show", job_id=job_id).text
+    assert number(owner, "users WHERE email LIKE 'n%@x.example'") == number(owner, "invitations") == number(owner, "outbox") == 6000
