@@ -612,6 +612,7 @@ class Trying:
             ),
             "See the users of the organization and their history": lambda: self.opens("/users", f"/users/{self.actor.id}"),
             "Make, see and withdraw access codes, accept who joined by one": lambda: self.opens("/users/codes"),
+            "Import many people from a file": lambda: self.opens("/users/import"),
             **about,
             **making,
             **{f"Invite somebody as {name}": partial(self.invites, role) for role, name in NAMES.items()},

@@ -281,7 +281,7 @@ def test_a_row_that_changes_between_the_look_and_the_act_is_left_alone(
 
     def look_and_lose(tenant_id: Any, chosen: Any) -> Any:
         found = look(tenant_id, chosen)
-        owner.execute("UPDATE users SET role = 'admin' WHERE id = %s", ids(cast.acme.user2))
+        owner.execute("UPDATE users SET role = 'org_admin' WHERE id = %s", ids(cast.acme.user2))
         return found
 
     monkeypatch.setattr(finding, "chosen", look_and_lose)
@@ -289,7 +289,7 @@ def test_a_row_that_changes_between_the_look_and_the_act_is_left_alone(
     do(admin, "deactivate", ids(cast.acme.user, cast.acme.user2))
     monkeypatch.undo()
     assert f"1 × {bulk.CHANGED_MEANWHILE}" in admin.follow().text
-    assert states(owner, cast.acme)["user2"] == ("admin", "active")
+    assert states(owner, cast.acme)["user2"] == ("org_admin", "active")
 
 
 # Histories and the chain

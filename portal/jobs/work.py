@@ -76,9 +76,8 @@ class Work:
 
     def finish(self, report: Report) -> None:
         """Note within the running transaction that the work is done: both are committed, or neither."""
-        self.store(
-            state="done", done=self.pulse.done, total=self.pulse.total, report=report, finished_at=func.clock_timestamp()
-        )  # the transaction began with the work
+        now = func.clock_timestamp()  # the transaction began with the work
+        self.store(state="done", done=self.pulse.done, total=self.pulse.total, report=report, finished_at=now)
 
     def store(self, **values: Any) -> None:
         """Raises Overtaken unless this attempt still holds the job."""

@@ -34,11 +34,18 @@ SIGNED_IN = {
 }
 CHOSEN = text(f"""
     SELECT {COLUMNS} FROM users u WHERE u.tenant_id = :tenant AND u.id = ANY(CAST(:ids AS uuid[])) ORDER BY u.sort_key, u.id""")
-# What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one.
-FITS = """
-    u.search_text IS NOT NULL AND (
-        SELECT bool_and(CASE WHEN length(part) > 2 THEN strpos(u.search_text, part) > 0 ELSE EXISTS (
-            SELECT FROM string_to_table(translate(u.search_text, '@._-\'\'', '     '), ' ') AS piece WHERE starts_with(piece, part)) END)
+# What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one,
+# also where a sign such as @ stands beside them; and signs alone find nobody.
+PIECES = "string_to_table(translate({}, '@._-''', '     '), ' ') AS piece"
+FITS = f"""
+    u.search_text IS NOT NULL
+    AND EXISTS (SELECT FROM unnest(CAST(:parts AS text[])) AS part WHERE length(part) > 2 OR btrim(part, '@._-\'\'') <> '')
+    AND (
+        SELECT bool_and(
+            CASE WHEN length(part) > 2 OR part <> translate(part, '@._-\'\'', '') THEN strpos(u.search_text, part) > 0 ELSE true END
+            AND (length(part) > 2 OR NOT EXISTS (
+                SELECT FROM (SELECT piece AS asked FROM {PIECES.format("part")}) AS pieces WHERE asked <> '' AND NOT EXISTS (
+                    SELECT FROM {PIECES.format("u.search_text")} WHERE starts_with(piece, asked)))))
         FROM unnest(CAST(:parts AS text[])) AS part)"""
 # A removed account has no column left to sort it by; it stands in the order in which it was removed.
 REMOVED_FIRST = ("removed_at",)
