@@ -158,7 +158,8 @@ def test_copying_a_table_out_shows_no_more_than_looking_at_it(roles: Any, furnis
 def test_the_planners_statistics_tell_nothing(roles: Any, owner: Any) -> None:
     owner.execute("ANALYZE users, tenants, agents")
     for role in (roles.app, roles.platform, roles.worker):
-        assert role.do("SELECT tablename, most_common_vals FROM pg_stats WHERE schemaname = 'public'").rows == []
+        told = role.do("SELECT tablename FROM pg_stats WHERE schemaname = 'public'").rows
+        assert {table for (table,) in told} <= {"rate_limits", "portal_alembic_version"}  # counters under hashes, and a revision
 
 
 def test_without_an_organization_only_a_subdomain_that_one_knows_leads_to_an_id(roles: Any, furnished: Any) -> None:

@@ -697,4 +697,5 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         "Invite somebody as a user": "The role user is not given in this organization.",
         "Invite somebody as an organization admin": "The role organization admin is not given in this organization.",
         "Make, see and withdraw access codes, accept who joined by one": "Nobody joins the platform by a code.",
+        "Import many people from a file": "Accounts of the platform are made one by one.",
     }

@@ -175,7 +175,7 @@ def test_the_dry_run_tells_the_fate_of_every_line_and_changes_nothing(admin: Bro
     for fault, words in zip(
         told,
         [
-            "role admin cannot be given",
+            "role admin is not given",
             "no role “king”",
             "has an @",
             "stands in line 2",

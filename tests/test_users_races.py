@@ -261,7 +261,7 @@ def test_an_account_that_rose_above_the_actor_meanwhile_is_a_conflict_in_words(
 def wait_until_somebody_waits(owner: psycopg2.extensions.cursor) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        owner.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        owner.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
         if owner.fetchone() == (True,):
             return
         time.sleep(0.01)
