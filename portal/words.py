@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, request, url_for
+from flask import Flask, current_app, g, request
 from flask_login import current_user
 from markupsafe import Markup
 
@@ -13,6 +13,7 @@ from portal.audit.sentences import sentence
 from portal.extensions import settings
 
 THEMES = ("light", "dark", "system")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
     ("Audit log", "audit.index", policy.administers_organization),
@@ -27,7 +28,7 @@ def init_app(app: Flask) -> None:
 
 def everywhere() -> dict[str, Any]:
     return {
-        "current_user": current_user,
+        "current_user": g.get("_login_user", current_user),  # looked up by its door already, or by nobody
         "policy": policy,
         "theme": current_theme(),
         "navigation": navigation,
@@ -44,6 +45,7 @@ def current_theme() -> str:
 
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
+    url_for = current_app.jinja_env.globals["url_for"]
     return [
         {"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint}
         for label, endpoint, question in NAVIGATION
@@ -64,6 +66,7 @@ def when(moment: datetime | None) -> Markup | str:
     """A <time> in UTC, which the page's script turns into the reader's zone; 'never' for None."""
     if moment is None:
         return "never"
-    exact = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
-    return Markup('<time class="when" datetime="{}" title="{}">{}</time>').format(exact, f"{moment:%Y-%m-%d %H:%M:%S} UTC", shown)
+    day, time = f"{moment.year:04}-{moment.month:02}-{moment.day:02}", f"{moment.hour:02}:{moment.minute:02}"
+    shown = f"{moment.day} {MONTHS[moment.month - 1]} {moment.year:04}, {time} UTC"
+    exact = f'datetime="{day}T{time}:{moment.second:02}Z" title="{day} {time}:{moment.second:02} UTC"'
+    return Markup(f'<time class="when" {exact}>{shown}</time>')  # noqa: S704  (of digits only)
