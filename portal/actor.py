@@ -19,7 +19,11 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Actor(UserMixin):
-    """A signed-in account and its session; every service takes it as `by=`."""
+    """A signed-in account and its session; every service takes it as `by=`.
+
+    `confirmed` is true while the password was typed in this session in the last five minutes. `theme`, `time_zone` and `density` are
+    None where the person has chosen nothing.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -32,6 +36,10 @@ class Actor(UserMixin):
     subdomain: str
     session_id: UUID
     signed_in_at: datetime
+    confirmed: bool
+    theme: str | None
+    time_zone: str | None
+    density: str | None
     credential: str = field(repr=False)
     origin: Origin
 

@@ -69,7 +69,7 @@ def afterwards(act: Callable[[], None]) -> None:
     act()
 
 
-def on_its_own(act: Callable[[], None]) -> None:
+def on_its_own(act: Callable[[], object]) -> None:
     """Run `act` in a transaction of its own, after the request's was rolled back."""
     db.session.rollback()
     act()

@@ -1,15 +1,18 @@
 """Forms: WTForms renders them, the pydantic command behind them checks what was typed."""
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
+from flask_wtf.form import _Auto
 from pydantic import BaseModel, ValidationError
-from wtforms import Field, Form, FormField, HiddenField
+from wtforms import Field, Form, FormField, HiddenField, PasswordField
 
 from portal.errors import Conflict, Invalid
+from portal.values import fingerprint
 
 
 class ModelForm(FlaskForm):
@@ -18,12 +21,20 @@ class ModelForm(FlaskForm):
     class Meta(FlaskForm.Meta):
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
             """Forms read what forms send; Flask-WTF would take a JSON body too, with values of any type."""
+            if formdata is not _Auto:
+                return formdata
             return request.form if form.is_submitted() else None
 
     command_type: type[BaseModel]
     command: Any
     result: Any
     conflict: Conflict | None = None
+
+    def __init__(self, formdata: Any = _Auto, **kwargs: Any) -> None:
+        """`data` is what the form shows before it is sent; of a form that was sent, only what was sent counts."""
+        if formdata is _Auto and self.is_submitted():
+            kwargs.pop("data", None)
+        super().__init__(formdata=formdata, **kwargs)
 
     def context(self) -> dict[str, Any]:
         """What the command's rules need to know besides what was typed."""
@@ -76,6 +87,76 @@ class CreatingForm(ModelForm):
     """A form that makes something: its nonce lets the same form, sent twice, make it once."""
 
     nonce = HiddenField(default=lambda: secrets.token_urlsafe(16))
+
+
+class ConfirmingForm(ModelForm):
+    """A form for what hurts, whose command is a `Confirmed`: the page asks for the password where it was not typed a moment ago."""
+
+    password = PasswordField("Your password")
+
+
+class EditingForm(ModelForm):
+    """A form over what others may change too; when somebody else was faster, nothing that was typed is lost.
+
+    `version` is the one that the person saw, `seen` a digest of every field as it was shown. After a conflict, fields that she left
+    alone have taken the newer value (`taken_over`), and those that both changed (`clashes`) keep her typing, for the page to show
+    beside what stands in the form `newer`.
+    """
+
+    version = HiddenField()
+    seen = HiddenField()
+    newer: Any = None
+    clashes: list[str] = []
+    taken_over: list[str] = []
+
+    def __init__(self, formdata: Any = _Auto, **kwargs: Any) -> None:
+        super().__init__(formdata=formdata, **kwargs)
+        if not self.is_submitted():
+            self.seen.data = json.dumps(self.digests())
+
+    def digests(self) -> dict[str, str]:
+        """A short digest of what stands in each field of the command; line breaks and empty parts count for nothing."""
+        names = [name for name in self.command_type.model_fields if name != "version" and name in self._fields]
+        return {name: fingerprint(json.dumps(_plain(self._fields[name].data))).hex()[:12] for name in names}
+
+    def carry_out(self, act: Callable[..., Any], *args: Any, now: Callable[[], dict[str, Any]] | None = None, **kwargs: Any) -> bool:
+        """As ModelForm's; `now()` tells, after a conflict, what is stored by then, version included."""
+        if super().carry_out(act, *args, **kwargs):
+            return True
+        if self.conflict is None or now is None:
+            return False
+        self.newer = type(self)(formdata=None, data=now())
+        stored, seen = self.newer.digests(), self._seen()
+        changed = [name for name in stored if stored[name] != seen.get(name)]
+        self.version.data = self.newer.version.data
+        if not changed:  # the other changed nothing that stood on her page
+            self.conflict = None
+            return self.carry_out(act, *args, now=now, **kwargs)
+        self._meet(changed, stored, seen)
+        return False
+
+    def _meet(self, changed: list[str], stored: dict[str, str], seen: dict[str, str]) -> None:
+        mine = self.digests()
+        self.taken_over = [name for name in changed if mine[name] == seen.get(name)]
+        self.clashes = [name for name in changed if mine[name] not in (seen.get(name), stored[name])]
+        for name in self.taken_over:
+            self._fields[name].process(None, self.newer._fields[name].data)
+        self.seen.data = json.dumps(stored)
+
+    def _seen(self) -> dict[str, str]:
+        """What the page said that it showed; nothing where it said nothing that can be read: then every field counts as changed."""
+        try:
+            seen = json.loads(self.seen.data or "")
+        except (ValueError, RecursionError):
+            return {}
+        return {str(name): str(digest) for name, digest in seen.items()} if isinstance(seen, dict) else {}
+
+
+def _plain(data: Any) -> Any:
+    """A field's data as it counts when two are compared."""
+    if isinstance(data, dict):
+        return {name: part for name in sorted(data) if (part := _plain(data[name])) and name != "csrf_token"}
+    return "\n".join(str(data or "").splitlines()).strip()
 
 
 def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ SENTENCES = {
 }
 
 
+A_YEAR = 60 * 60 * 24 * 365
 FASTER = "Somebody else changed the same thing just now. Nothing was saved; look again and repeat what is still needed."
 
 
@@ -82,6 +83,11 @@ def inline(template: str, back_to: str, *, notice: str, **context: Any) -> Respo
     if wants_fragment():
         return page(template, notice=notice, **context)
     return go_to(back_to, notice=notice)
+
+
+def keep_theme(response: Response, theme: str) -> None:
+    """Let this browser's pages for visitors look alike."""
+    response.set_cookie("theme", theme, max_age=A_YEAR, secure=not extensions.settings().insecure, httponly=True, samesite="Lax")
 
 
 def nothing_to_show() -> Response | None:

@@ -1,16 +1,17 @@
 """What every template may use: the reader's theme, the doors that exist, and figures and times in words."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, current_app, g, request
 from flask_login import current_user
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from portal import policy
 from portal.audit.sentences import sentence
 from portal.extensions import settings
+from portal.values import zone
 
 THEMES = ("light", "dark", "system")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -28,24 +29,32 @@ def init_app(app: Flask) -> None:
 
 def everywhere() -> dict[str, Any]:
     return {
-        "current_user": g.get("_login_user", current_user),  # looked up by its door already, or by nobody
+        "current_user": g.get("_login_user", current_user),
         "policy": policy,
         "theme": current_theme(),
+        "density": getattr(reader(), "density", None) or "comfortable",
         "navigation": navigation,
         "registration_open": settings().registration == "open",
         "insecure": settings().insecure,
     }
 
 
+def reader() -> Any:
+    """Whoever is signed in and was looked up by this request; None for a visitor, who is looked up by nobody here."""
+    actor = g.get("_login_user")
+    return actor if actor is not None and actor.is_authenticated else None
+
+
 def current_theme() -> str:
-    """What this browser chose, 'system' when it chose nothing."""
-    theme = request.cookies.get("theme", "system")
+    """What the reader chose, else what this browser chose, 'system' when neither chose anything."""
+    actor = reader()
+    theme = (actor.theme if actor else None) or request.cookies.get("theme", "system")
     return theme if theme in THEMES else "system"
 
 
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
-    url_for = current_app.jinja_env.globals["url_for"]
+    url_for: Any = current_app.jinja_env.globals["url_for"]  # the one that knows them already
     return [
         {"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint}
         for label, endpoint, question in NAVIGATION
@@ -63,10 +72,13 @@ def number(figure: int | None) -> str:
 
 
 def when(moment: datetime | None) -> Markup | str:
-    """A <time> in UTC, which the page's script turns into the reader's zone; 'never' for None."""
+    """A <time> in the zone that the reader chose, else in UTC, which the page's script turns into the device's; 'never' for None."""
     if moment is None:
         return "never"
-    day, time = f"{moment.year:04}-{moment.month:02}-{moment.day:02}", f"{moment.hour:02}:{moment.minute:02}"
-    shown = f"{moment.day} {MONTHS[moment.month - 1]} {moment.year:04}, {time} UTC"
-    exact = f'datetime="{day}T{time}:{moment.second:02}Z" title="{day} {time}:{moment.second:02} UTC"'
-    return Markup(f'<time class="when" {exact}>{shown}</time>')  # noqa: S704  (of digits only)
+    chosen = getattr(reader(), "time_zone", None)
+    local, exact = moment.astimezone(zone(chosen) if chosen else UTC), moment.astimezone(UTC)
+    name, kind = escape(local.tzname()), "" if chosen else "when"
+    day, time = f"{local.year:04}-{local.month:02}-{local.day:02}", f"{local.hour:02}:{local.minute:02}"
+    # Of digits, but for the zone's name; a page has dozens, so no strftime and no format that escapes each part.
+    told = f'title="{day} {time}:{local.second:02} {name}">{local.day} {MONTHS[local.month - 1]} {local.year:04}, {time} {name}'
+    return Markup(f'<time class="{kind}" datetime="{exact.isoformat()[:19]}Z" {told}</time>')  # noqa: S704

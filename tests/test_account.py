@@ -124,7 +124,7 @@ def test_guessing_the_old_password_is_slowed_down(app: Flask, cast: SimpleNamesp
 
 def test_the_pages_keep_to_their_number_of_statements(app: Flask, cast: SimpleNamespace) -> None:
     here = Browser(app).sign_in(cast.acme.user)
-    for path in ("/account/sessions", "/account/password"):
+    for path in ("/account", "/account/sessions", "/account/password"):
         with counted(app) as seen:
             here.get(path)
         assert len(seen) <= 4, seen
@@ -143,3 +143,215 @@ def test_a_password_that_was_changed_elsewhere_meanwhile_is_said(
 
     monkeypatch.setattr(passwords, "hashed", overtaken)
     assert "changed elsewhere" in change(here, expect=422).text
+
+
+# Who one is
+
+
+def profile(browser: Browser, *, expect: int = 303, page: Any = None, **changes: str) -> Any:
+    form = (page or browser.get("account.index")).form("form[action='/account/profile']")
+    return browser.post("account.profile", {**form, **changes}, expect=expect)
+
+
+def stored(owner: Any, person: Any) -> dict[str, Any]:
+    owner.execute("SELECT to_jsonb(u) FROM users u WHERE id = %s", (str(person.id),))
+    return dict(owner.fetchone()[0])
+
+
+def test_a_person_changes_names_and_username_and_signs_in_with_it(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    profile(here, first_name="Mara", last_name="Ó Briain", username="Mara.Briain")
+    assert "Mara Ó Briain" in here.follow().text
+    row = stored(owner, cast.acme.user)
+    assert (row["first_name"], row["last_name"], row["username"]) == ("Mara", "Ó Briain", "Mara.Briain")
+    assert (row["username_key"], row["sort_key"], row["version"]) == ("mara.briain", "o briain mara", 2)
+    assert (row["role"], row["email"], row["auth_epoch"]) == ("user", cast.acme.user.email, 0)
+    owner.execute("SELECT changes->'username' FROM audit_entries WHERE action = 'profile_changed'")
+    assert owner.fetchall() == [(["user", "Mara.Briain"],)]
+    again = Browser(app)
+    form = again.get("auth.sign_in", organization="acme").form()
+    again.post("auth.sign_in", {**form, "login": "MARA.briain", "password": PASSWORD})
+
+
+def test_names_can_be_cleared_and_the_username_then_names_the_person(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    profile(here, first_name="", last_name=" ")
+    row = stored(owner, cast.acme.user)
+    assert (row["first_name"], row["last_name"], row["sort_key"]) == (None, None, "user")
+    assert profile(here, expect=422, username="").fault("username")
+
+
+@pytest.mark.parametrize("taken", ["admin", "ADMIN", "user2"])
+def test_a_username_of_a_colleague_is_refused_and_a_neighbours_is_not(app: Flask, cast: SimpleNamespace, owner: Any, taken: str) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    page = profile(here, expect=422, username=taken, first_name="Kept")
+    assert "taken" in page.fault("username")
+    assert page.form("form[action='/account/profile']")["first_name"] == "Kept"
+    assert stored(owner, cast.acme.user)["username"] == "user"
+    owner.execute("UPDATE users SET username = 'only.theirs', username_key = 'only.theirs' WHERE id = %s", (str(cast.globex.user.id),))
+    profile(here, username="only.theirs")
+
+
+def test_a_legacy_username_that_todays_rules_refuse_may_stay(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    owner.execute("UPDATE users SET username = 'x y@z' WHERE id = %s", (str(cast.acme.user.id),))
+    here = Browser(app).sign_in(cast.acme.user)
+    profile(here, first_name="Mara")
+    assert stored(owner, cast.acme.user)["username"] == "x y@z"
+    assert profile(here, expect=422, username="x y@zz").fault("username")
+
+
+def test_an_account_that_changed_meanwhile_shows_both_versions(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    one, other = Browser(app).sign_in(cast.acme.user), Browser(app).sign_in(cast.acme.user)
+    page = other.get("account.index")
+    profile(one, first_name="Mara", last_name="Ortiz")
+    conflict = profile(other, page=page, expect=409, first_name="Inês")
+    rows = {row.select_one("th").get_text(strip=True): row.get_text(" ", strip=True) for row in conflict.select("#conflict tbody tr")}
+    assert rows["First name"] == "First name Mara Inês"
+    assert rows["Last name"] == "Last name Ortiz"
+    other.post("account.profile", conflict.form("form[action='/account/profile']"))
+    row = stored(owner, cast.acme.user)
+    assert (row["first_name"], row["last_name"]) == ("Inês", "Ortiz")
+
+
+def test_a_new_role_meanwhile_is_no_conflict_for_the_names(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    page = here.get("account.index")
+    owner.execute("UPDATE users SET role = 'org_admin', version = version + 1 WHERE id = %s", (str(cast.acme.user.id),))
+    profile(here, page=page, first_name="Mara")
+    row = stored(owner, cast.acme.user)
+    assert (row["first_name"], row["role"], row["version"]) == ("Mara", "org_admin", 3)
+
+
+def test_what_the_forms_do_not_offer_cannot_be_posted(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    smuggled = {
+        "role": "super_admin", "is_verified": "1", "is_active": "", "tenant_id": str(cast.globex.id), "id": str(cast.acme.admin.id),
+        "email": "mine@elsewhere.example", "hashed_password": "!", "auth_epoch": "9", "pending_email": "x@example.org",
+    }  # fmt: skip
+    before = stored(owner, cast.acme.user)
+    profile(here, first_name="Mara", **smuggled)
+    here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "", **smuggled})
+    after = stored(owner, cast.acme.user)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"first_name", "sort_key", "version", "updated_at", "theme", "density"}
+
+
+# E-mail, and the password that confirms it
+
+
+def ask(browser: Browser, email: str, *, expect: int = 303, **more: str) -> Any:
+    return browser.post("account.email", {"email": email, **more}, expect=expect)
+
+
+def grow_stale(owner: Any) -> None:
+    owner.execute("UPDATE sessions SET confirmed_at = now() - interval '6 minutes'")
+
+
+def test_another_email_waits_and_the_old_one_stays_for_signing_in(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    ask(here, "mara@elsewhere.example")
+    page = here.follow()
+    assert "mara@elsewhere.example waits to be confirmed" in page.text
+    assert "this portal does not send mail yet" in page.text
+    row = stored(owner, cast.acme.user)
+    assert (row["email"], row["pending_email"], row["version"]) == (cast.acme.user.email, "mara@elsewhere.example", 1)
+    Browser(app).sign_in(cast.acme.user)
+    owner.execute("SELECT changes FROM audit_entries WHERE action = 'email_change_asked'")
+    assert owner.fetchall() == [({"e-mail": [cast.acme.user.email, "mara@elsewhere.example"]},)]
+    here.post("account.keep_email")
+    assert stored(owner, cast.acme.user)["pending_email"] is None
+    here.post("account.keep_email")
+    owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'email_change_dropped'")
+    assert owner.fetchone() == (1,)
+
+
+def test_an_old_sign_in_asks_for_the_password_and_loses_nothing(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    assert not here.get("account.index").soup.select("[name=password]")
+    grow_stale(owner)
+    assert here.get("account.index").select("[name=password]")
+    page = ask(here, "mara@elsewhere.example", expect=422)
+    assert "once more" in page.fault("password")
+    assert page.select_one("[name=email]")["value"] == "mara@elsewhere.example"
+    page = ask(here, "mara@elsewhere.example", expect=422, password="not my password at all")
+    assert "not your password" in page.fault("password")
+    assert not page.select_one("[name=password]").get("value")
+    assert stored(owner, cast.acme.user)["pending_email"] is None
+    ask(here, "mara@elsewhere.example", password=PASSWORD)
+    assert stored(owner, cast.acme.user)["pending_email"] == "mara@elsewhere.example"
+
+
+def test_a_right_password_is_remembered_although_the_rest_was_refused(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    grow_stale(owner)
+    page = ask(here, cast.acme.admin.email.upper(), expect=422, password=PASSWORD)
+    assert "Another account" in page.fault("email")
+    assert not here.get("account.index").soup.select("[name=password]")
+    ask(here, "mara@elsewhere.example")
+
+
+def test_the_password_confirms_one_session_only(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here, elsewhere = Browser(app).sign_in(cast.acme.user), Browser(app).sign_in(cast.acme.user)
+    grow_stale(owner)
+    ask(here, "mara@elsewhere.example", password=PASSWORD)
+    ask(elsewhere, "other@elsewhere.example", expect=422)
+
+
+def test_guessing_at_the_confirmation_is_slowed_down(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    grow_stale(owner)
+    for _ in range(10):
+        ask(here, "mara@elsewhere.example", expect=422, password="a wrong guess at it")
+    assert ask(here, "mara@elsewhere.example", expect=429, password=PASSWORD).response.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("email", ["", "nobody", "a@b@c.example", "nul\x00@example.org", "user@acme.example"])
+def test_an_address_that_cannot_be_is_refused(app: Flask, cast: SimpleNamespace, owner: Any, email: str) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    assert ask(here, email, expect=422).fault("email")
+    assert stored(owner, cast.acme.user)["pending_email"] is None
+
+
+def test_a_neighbours_address_is_free(app: Flask, cast: SimpleNamespace) -> None:
+    ask(Browser(app).sign_in(cast.acme.user), cast.globex.user.email)
+
+
+# How one reads
+
+
+def test_theme_zone_and_density_go_with_the_account_to_every_device(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "Asia/Tokyo"})
+    owner.execute("UPDATE sessions SET created_at = '2026-01-31 16:30:00+00'")
+    elsewhere = Browser(app).sign_in(cast.acme.user)
+    page = elsewhere.get("account.sessions")
+    assert (page.select_one("html")["data-bs-theme"], page.select_one("html")["data-density"]) == ("dark", "compact")
+    assert "1 Feb 2026, 01:30 JST" in page.text
+    assert not page.soup.select("time.when")
+    form = elsewhere.get("account.index").form("form[action='/account/preferences']")
+    assert (form["theme"], form["density"], form["time_zone"]) == ("dark", "compact", "Asia/Tokyo")
+    neighbour = Browser(app).sign_in(cast.acme.user2).get("account.sessions")
+    assert neighbour.select_one("html")["data-density"] == "comfortable"
+    assert neighbour.soup.select("time.when")
+
+
+def test_without_a_zone_times_are_those_of_the_device(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    here.post("account.preferences", {"theme": "system", "density": "comfortable", "time_zone": ""})
+    assert stored(owner, cast.acme.user)["time_zone"] is None
+    assert here.get("account.sessions").select("time.when")
+
+
+def test_the_switch_in_the_menu_is_kept_on_the_account(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    here.post("appearance.choose", {"theme": "dark"}, expect=204, htmx=True)
+    assert stored(owner, cast.acme.user)["theme"] == "dark"
+    assert Browser(app).sign_in(cast.acme.user).get("/").select_one("html")["data-bs-theme"] == "dark"
+
+
+@pytest.mark.parametrize("wrong", [{"theme": "neon"}, {"density": ""}, {"time_zone": "Mars/Olympus"}, {"time_zone": "../../etc/passwd"}])
+def test_a_preference_that_does_not_exist_is_refused(app: Flask, cast: SimpleNamespace, owner: Any, wrong: dict[str, str]) -> None:
+    here = Browser(app).sign_in(cast.acme.user)
+    page = here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "", **wrong}, expect=422)
+    assert page.select("#faults")
+    assert stored(owner, cast.acme.user)["theme"] is None

@@ -233,3 +233,18 @@ def test_the_page_keeps_to_its_number_of_statements(admin: Browser, app: Flask) 
     with counted(app) as seen:
         admin.get("audit.index")
     assert len(seen) <= 4, seen
+
+
+def test_days_begin_where_the_reader_lives(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    admin = Browser(app).sign_in(cast.acme.admin)
+    owner.execute("UPDATE audit_entries SET at = '2026-01-31 16:30:00+00'")
+    assert admin.get("audit.index", since="2026-02-01").soup.select("#entries .empty")
+    admin.post("account.preferences", {"theme": "system", "density": "comfortable", "time_zone": "Asia/Tokyo"})
+    assert admin.get("audit.index", since="2026-02-01", until="2026-02-01").select("#entries li")
+    assert not admin.get("audit.index", until="2026-01-31").soup.select("#entries li")
+
+
+def test_the_last_day_of_the_calendar_is_no_fault(app: Flask, cast: SimpleNamespace) -> None:
+    admin = Browser(app).sign_in(cast.acme.admin)
+    for days in ({"until": "9999-12-31"}, {"since": "0001-01-01"}, {"since": "9999-12-31"}):
+        assert admin.client.get("/audit", query_string=days).status_code in (200, 422)

@@ -107,13 +107,46 @@ def test_the_second_of_two_editors_sees_both_versions_and_keeps_the_typing(app: 
         for row in conflict.select("#conflict tbody tr")
     }
     assert rows["Name of your organization"] == ["Acme of the first", "Acme of the second"]
-    assert rows["Full legal name"] == ["First Limited", "nothing"]
+    assert rows["Full legal name"] == ["First Limited"]  # left alone by the second, so the first's is taken over
     form = conflict.form(FORM)
-    assert (form["name"], form["description"]) == ("Acme of the second", "Typed with care")
+    assert (form["name"], form["full_name"], form["description"]) == ("Acme of the second", "First Limited", "Typed with care")
     assert stored(owner, cast)["name"] == "Acme of the first"
     second.post("organizations.settings", form)
     row = stored(owner, cast)
-    assert (row["name"], row["description"], row["version"]) == ("Acme of the second", "Typed with care", 3)
+    assert (row["name"], row["full_name"], row["description"], row["version"]) == (
+        "Acme of the second",
+        "First Limited",
+        "Typed with care",
+        3,
+    )
+
+
+def test_an_address_that_was_left_alone_is_taken_over_whole(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    first, second = Browser(app).sign_in(cast.acme.admin), Browser(app).sign_in(cast.acme.admin2)
+    page = second.get("organizations.settings")
+    save(first, **SAID)
+    conflict = save(second, page=page, expect=409, name="Acme of the second")
+    assert "4 Harbour Road" in conflict.select_one("#conflict").get_text()
+    second.post("organizations.settings", conflict.form(FORM))
+    row = stored(owner, cast)
+    assert (row["name"], row["address"]["city"], row["phone"]) == ("Acme of the second", "Dublin", "+35314960000")
+
+
+def test_a_page_that_does_not_say_what_it_showed_overwrites_nothing_unseen(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    first, second = Browser(app).sign_in(cast.acme.admin), Browser(app).sign_in(cast.acme.admin2)
+    for seen in ("", "[]", "{", "[" * 5000, '{"name": 1}'):
+        page = second.get("organizations.settings")
+        save(first, full_name=f"First {len(seen)}")
+        conflict = save(second, page=page, expect=409, seen=seen, full_name="")
+        assert f"First {len(seen)}" in conflict.select_one("#conflict").get_text()
+
+
+def test_a_newer_version_that_says_the_same_on_every_field_is_no_conflict(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    browser = Browser(app).sign_in(cast.acme.admin)
+    page = browser.get("organizations.settings")
+    owner.execute("UPDATE tenants SET version = version + 5 WHERE id = %s", (str(cast.acme.id),))
+    save(browser, page=page, name="Mine")
+    assert (stored(owner, cast)["name"], stored(owner, cast)["version"]) == ("Mine", 7)
 
 
 def test_of_ten_who_save_one_version_at_once_one_is_stored(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -158,7 +191,7 @@ def test_what_is_refused_is_said_beside_the_field(
 @pytest.mark.parametrize("version", ["", "x", "-1", "999", "9" * 40])
 def test_a_version_that_nobody_saw_saves_nothing(admin: Browser, cast: SimpleNamespace, owner: Any, version: str) -> None:
     page = admin.get("organizations.settings")
-    data = {**page.form(FORM), "name": "Changed", "version": version}
+    data = {**page.form(FORM), "name": "Changed", "version": version, "seen": ""}
     assert admin.client.post("/settings", data=data).status_code in (409, 422)
     assert stored(owner, cast)["name"] == "CANARY-acme House"
 

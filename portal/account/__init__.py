@@ -1,1 +1,1 @@
-"""A person's own account: where it is signed in, and its password."""
+"""A person's own account: who she is, how she reads the portal, where she is signed in, and her password."""

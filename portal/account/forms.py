@@ -3,11 +3,46 @@
 from typing import Any
 
 from flask_login import current_user
-from wtforms import PasswordField
+from wtforms import EmailField, PasswordField, RadioField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
 
+from portal.account.commands import ChangeEmail, ChoosePreferences, EditProfile
 from portal.auth.commands import ChangePassword
 from portal.extensions import settings
-from portal.forms import ModelForm
+from portal.forms import ConfirmingForm, EditingForm, ModelForm
+from portal.values import time_zones
+
+AS_THE_DEVICE = SelectChoice("", "As this device says")
+THEMES = [SelectChoice("system", "As the device says"), SelectChoice("light", "Light"), SelectChoice("dark", "Dark")]
+DENSITIES = [SelectChoice("comfortable", "With air"), SelectChoice("compact", "Close together")]
+
+
+def zone_choices() -> list[SelectChoice]:
+    return [AS_THE_DEVICE, *(SelectChoice(name, place, optgroup=area or None) for name, area, place in time_zones())]
+
+
+class ProfileForm(EditingForm):
+    command_type = EditProfile
+
+    first_name = StringField("First name")
+    last_name = StringField("Last name")
+    username = StringField("Username")
+
+    def context(self) -> dict[str, Any]:
+        return {"username": current_user.username}
+
+
+class EmailForm(ConfirmingForm):
+    command_type = ChangeEmail
+
+    email = EmailField("New e-mail")
+
+
+class PreferencesForm(ModelForm):
+    command_type = ChoosePreferences
+
+    theme = RadioField("Appearance", choices=THEMES, validate_choice=False)
+    density = RadioField("Tables", choices=DENSITIES, validate_choice=False)
+    time_zone = SelectField("Time zone", choices=zone_choices, validate_choice=False)
 
 
 class PasswordForm(ModelForm):

@@ -1,16 +1,62 @@
 """The doors of the own account."""
 
+from typing import Any
+
 from flask import Blueprint, Response
 
 from portal.access import keep_signed_in, signed_in
-from portal.account.forms import PasswordForm
+from portal.account import services
+from portal.account.forms import EmailForm, PasswordForm, PreferencesForm, ProfileForm
 from portal.actor import Actor
 from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.extensions import settings
-from portal.responses import go_to, inline, page
+from portal.responses import go_to, inline, keep_theme, page
+from portal.words import current_theme
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+
+@blueprint.get("")
+@signed_in
+def index(actor: Actor) -> Response:
+    return _account_page(actor)
+
+
+@blueprint.post("/profile")
+@signed_in
+def profile(actor: Actor) -> Response:
+    form = ProfileForm()
+    if form.carry_out(services.edit_profile, by=actor, now=lambda: services.profile_of(services.account(by=actor))):
+        return go_to("account.index", notice="Saved.")
+    return _account_page(actor, status=409 if form.conflict else 422, profile=form)
+
+
+@blueprint.post("/email")
+@signed_in
+def email(actor: Actor) -> Response:
+    form = EmailForm()
+    if form.carry_out(services.ask_for_email, by=actor):
+        return go_to("account.index", notice=f"{form.command.email} waits to be confirmed. Until then {actor.email} stays your address.")
+    return _account_page(actor, status=422, email=form)
+
+
+@blueprint.post("/email/keep")
+@signed_in
+def keep_email(actor: Actor) -> Response:
+    services.keep_email(by=actor)
+    return go_to("account.index", notice=f"{actor.email} stays your address.")
+
+
+@blueprint.post("/preferences")
+@signed_in
+def preferences(actor: Actor) -> Response:
+    form = PreferencesForm()
+    if not form.carry_out(services.choose_preferences, by=actor):
+        return _account_page(actor, status=422, preferences=form)
+    response = go_to("account.index", notice="Saved.")
+    keep_theme(response, form.command.theme)
+    return response
 
 
 @blueprint.get("/sessions")
@@ -44,6 +90,21 @@ def password(actor: Actor) -> Response:
         return go_to("account.sessions", notice="Your password is changed. Every other session was ended.")
     status = 422 if form.is_submitted() else 200
     return page("account/password.html", status=status, form=form, password_min_length=settings().password_min_length)
+
+
+def _account_page(actor: Actor, *, status: int = 200, **refused: Any) -> Response:
+    """The page of the account, with the form that was refused in place of a fresh one."""
+    user = services.account(by=actor)
+    fresh = {
+        "profile": lambda: ProfileForm(formdata=None, data=services.profile_of(user)),
+        "email": lambda: EmailForm(formdata=None),
+        "preferences": lambda: PreferencesForm(formdata=None, data=_preferences_of(actor)),
+    }
+    return page("account/index.html", status=status, user=user, **{name: refused.get(name) or make() for name, make in fresh.items()})
+
+
+def _preferences_of(actor: Actor) -> dict[str, str]:
+    return {"theme": actor.theme or current_theme(), "density": actor.density or "comfortable", "time_zone": actor.time_zone or ""}
 
 
 def _ended(actor: Actor, notice: str) -> Response:

@@ -1,29 +1,32 @@
 """What people ask of the audit log."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from portal.audit.sentences import SENTENCES
+from portal.values import MayBeCleared
 
 
-def empty_is_none(typed: Any) -> Any:
-    return None if isinstance(typed, str) and not typed.strip() else typed
+def of_our_time(day: date) -> date:
+    if not 1970 <= day.year <= 2999:
+        raise ValueError("Choose a day between 1970 and 2999.")
+    return day
 
 
-Left = BeforeValidator(empty_is_none)
+Day = Annotated[date, AfterValidator(of_our_time)]
 
 
 class LookThrough(BaseModel):
-    """Which entries: part of a name, an action, a kind of object, days (UTC, both included), and those before a number."""
+    """Which entries: part of a name, an action, a kind of object, days (both included), and those before a number."""
 
-    who: Annotated[str | None, Left, Field(max_length=100)] = None
-    action: Annotated[str | None, Left] = None
-    about: Annotated[Literal["organization", "user"] | None, Left] = None
-    since: Annotated[date | None, Left] = None
-    until: Annotated[date | None, Left] = None
-    before: Annotated[int | None, Left, Field(ge=1, lt=2**62)] = None
+    who: Annotated[str | None, MayBeCleared, Field(max_length=100)] = None
+    action: Annotated[str | None, MayBeCleared] = None
+    about: Annotated[Literal["organization", "user"] | None, MayBeCleared] = None
+    since: Annotated[Day | None, MayBeCleared] = None
+    until: Annotated[Day | None, MayBeCleared] = None
+    before: Annotated[int | None, MayBeCleared, Field(ge=1, lt=2**62)] = None
 
     @field_validator("who")
     @classmethod

@@ -28,13 +28,14 @@ HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
 @requires(policy.administers_organization)
 def index(actor: Actor) -> Response:
     asked = _asked()
-    found = services.look_through(actor.tenant_id, asked)
+    found = services.look_through(actor.tenant_id, asked, days_in=_zone_of(actor))
     entries, further = found[: services.PAGE], len(found) > services.PAGE
     return page_or_fragment(
         "audit/index.html",
         "audit/_entries.html",
         asked=asked,
         actions=SENTENCES,
+        days_in=_zone_of(actor),
         kinds=("organization", "user"),
         entries=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
         older=entries[-1].seq if further else None,
@@ -64,6 +65,11 @@ def export(actor: Actor) -> Response:
     return response
 
 
+def _zone_of(actor: Actor) -> str:
+    """Where the reader's days begin; nobody has told the server of the device's own zone."""
+    return actor.time_zone or "UTC"
+
+
 def _asked() -> LookThrough:
     try:
         return LookThrough.model_validate(request.args.to_dict())
@@ -77,7 +83,7 @@ def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
     yield _line(HEADERS)
     while True:
         tenancy.bind(actor.tenant_id, user=actor.id, role=actor.role)
-        batch = services.look_through(actor.tenant_id, asked, limit=services.BATCH)
+        batch = services.look_through(actor.tenant_id, asked, limit=services.BATCH, days_in=_zone_of(actor))
         release()
         for entry in batch[: services.BATCH]:
             who, what, network = entry.actor_name or "", sentence(entry), entry.network or ""

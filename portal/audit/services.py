@@ -15,6 +15,7 @@ from portal.audit.commands import LookThrough
 from portal.audit.models import AuditEntry
 from portal.extensions import db
 from portal.organizations.models import Tenant
+from portal.values import zone
 
 BATCH = 1000  # entries that are recomputed or exported at a time
 PAGE = 50
@@ -76,8 +77,11 @@ def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
     return list(db.session.execute(select(*columns).where(*about).order_by(AuditEntry.seq.desc()).limit(limit)).all())
 
 
-def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None) -> list[Any]:
-    """The newest entries that were asked for: `limit` (a page) and one more where there are further ones. One statement."""
+def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None, days_in: str = "UTC") -> list[Any]:
+    """The newest entries that were asked for: `limit` (a page) and one more where there are further ones. One statement.
+
+    `days_in` is the time zone (IANA) in which a day begins.
+    """
     conditions = [AuditEntry.tenant_id == tenant_id]
     if asked.who:
         conditions.append(AuditEntry.actor_name.icontains(asked.who, autoescape=True))
@@ -86,17 +90,17 @@ def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = Non
     if asked.about:
         conditions.append(AuditEntry.object_type == asked.about)
     if asked.since:
-        conditions.append(AuditEntry.at >= _midnight(asked.since))
+        conditions.append(AuditEntry.at >= _midnight(asked.since, days_in))
     if asked.until:
-        conditions.append(AuditEntry.at < _midnight(asked.until) + timedelta(days=1))
+        conditions.append(AuditEntry.at < _midnight(asked.until + timedelta(days=1), days_in))
     if asked.before:
         conditions.append(AuditEntry.seq < asked.before)
     found = select(*SHOWN).where(*conditions).order_by(AuditEntry.seq.desc()).limit((limit or PAGE) + 1)
     return list(db.session.execute(found).all())
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _midnight(day: date, days_in: str) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone(days_in))
 
 
 @dataclass(frozen=True)

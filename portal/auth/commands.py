@@ -18,6 +18,12 @@ def typed_something(text: str) -> str:
 Typed = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(typed_something)]
 
 
+class Confirmed(BaseModel):
+    """Something that asks for the password once more, unless it was typed a moment ago."""
+
+    password: SecretStr = SecretStr("")
+
+
 class ChangePassword(BaseModel):
     """The password until now and the new one; `context` may hold `password_minimum` and `hints`, names that must not make it up."""
 

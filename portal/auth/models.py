@@ -12,7 +12,7 @@ from portal.users.models import User
 
 
 class SignInSession(db.Model):  # type: ignore[name-defined]
-    """A browser that is signed in; the cookie holds the secret, this table its SHA-256."""
+    """A browser that is signed in; the cookie holds the secret, this table its SHA-256; the password was last typed at `confirmed_at`."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -30,6 +30,7 @@ class SignInSession(db.Model):  # type: ignore[name-defined]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     seen_at: Mapped[Moment] = mapped_column(server_default=func.now())
     expires_at: Mapped[Moment]
+    confirmed_at: Mapped[Moment] = mapped_column(server_default=func.now())
     user_agent: Mapped[Words | None]
     network: Mapped[Words | None]
 

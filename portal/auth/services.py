@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from portal import policy
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
-from portal.auth.commands import ChangePassword, SignIn
+from portal.auth.commands import ChangePassword, Confirmed, SignIn
 from portal.auth.models import SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
 from portal.errors import Invalid
-from portal.extensions import db, release, rollback, settings
+from portal.extensions import db, on_its_own, release, rollback, settings
 from portal.users.models import User
 from portal.values import device_name, email_key, fingerprint, full_name, username_key
 
@@ -48,7 +48,8 @@ FIND_ACTOR = text(
     tenancy.BIND_TENANT
     + f"""
     SELECT u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
-           s.id AS session_id, s.created_at AS signed_in_at, s.seen_at < now() - interval '1 minute' AS stale
+           u.theme, u.time_zone, u.density, s.id AS session_id, s.created_at AS signed_in_at,
+           s.confirmed_at > now() - interval '5 minutes' AS confirmed, s.seen_at < now() - interval '1 minute' AS stale
     {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
 )
 SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:seen AS uuid);"
@@ -190,21 +191,42 @@ def end_other_sessions(*, by: Actor) -> int:
     return ended
 
 
+def confirm(command: Confirmed, *, by: Actor) -> None:
+    """What hurts is asked for twice: pass when the actor typed the password in this session in the last five minutes, or in `command`.
+
+    Call it before anything is written. Raises Invalid(password=…) where it is missing or wrong, TooMany after ten tries in five minutes.
+    """
+    if by.confirmed:
+        return
+    typed = command.password.get_secret_value()
+    if not typed:
+        raise Invalid(fields={"password": "You typed your password more than five minutes ago. Type it once more to confirm this."})
+    _prove(typed, "password", by)
+    this = (SignInSession.tenant_id == by.tenant_id, SignInSession.id == by.session_id)
+    on_its_own(lambda: db.session.execute(update(SignInSession).where(*this).values(confirmed_at=func.now())))
+
+
+def _prove(typed: str, field: str, by: Actor) -> str:
+    """The stored hash of the actor's password, which was typed right; raises Invalid beside `field`, or TooMany."""
+    guesses = Guesses(by.id)
+    guesses.count()
+    mine = (User.tenant_id == by.tenant_id, User.id == by.id)
+    stored: str = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
+    release()  # no connection is held while hashing
+    if not passwords.verified(typed, stored)[0]:
+        raise Invalid(fields={field: "This is not your password."})
+    guesses.succeeded()
+    return stored
+
+
 def change_password(command: ChangePassword, *, by: Actor) -> str:
     """Store a new password, end every session of the account, and open a new one; returns its credential.
 
     Raises Invalid(old_password=…) when the old one is wrong, TooMany after ten tries in five minutes.
     """
-    guesses = Guesses(by.id)
-    guesses.count()
-    mine = (User.tenant_id == by.tenant_id, User.id == by.id)
-    stored = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
-    release()  # no connection is held while hashing
-    if not passwords.verified(command.old_password.get_secret_value(), stored)[0]:
-        raise Invalid(fields={"old_password": "This is not your password."})
-    guesses.succeeded()
+    stored = _prove(command.old_password.get_secret_value(), "old_password", by)
     fresh = passwords.hashed(command.new_password.get_secret_value())
-    as_it_was = (*mine, User.hashed_password == stored, User.is_active)
+    as_it_was = (User.tenant_id == by.tenant_id, User.id == by.id, User.hashed_password == stored, User.is_active)
     changed = update(User).where(*as_it_was).values(hashed_password=fresh, auth_epoch=User.auth_epoch + 1).returning(User.auth_epoch)
     epoch = db.session.execute(changed).scalar()
     if epoch is None:

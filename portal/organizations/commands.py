@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, SecretStr, ValidationInfo, field_validator
 
-from portal.values import Address, EmailAddress, LongText, Name, PersonName, Subdomain, Username, parse_phone, strong_password
+from portal.values import Address, EmailAddress, LongText, MayBeCleared, Name, PersonName, Subdomain, Username, parse_phone, strong_password
 
 
 def understood_phone(number: str, info: ValidationInfo) -> str:
@@ -34,15 +34,6 @@ class RegisterOrganization(BaseModel):
     @classmethod
     def strong(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
         return strong_password(password, info, hints=HINTS)
-
-
-def cleared(typed: Any) -> Any:
-    """None for what was left empty: a field may be cleared."""
-    parts = typed.values() if isinstance(typed, dict) else [typed]
-    return None if all(isinstance(part, str) and not part.strip() for part in parts) else typed
-
-
-MayBeCleared = BeforeValidator(cleared)
 
 
 class EditOrganization(BaseModel):

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from wtforms import EmailField, Form, FormField, HiddenField, PasswordField, SelectField, StringField, TelField, TextAreaField
+from wtforms import EmailField, Form, FormField, PasswordField, SelectField, StringField, TelField, TextAreaField
 
 from portal.extensions import settings
-from portal.forms import CreatingForm, ModelForm
+from portal.forms import CreatingForm, EditingForm
 from portal.organizations.commands import EditOrganization, RegisterOrganization, context_of
-from portal.values import AddressField, address_fields, countries
+from portal.values import AddressField, address_fields, countries, format_address
 
 
 class AddressForm(Form):
@@ -39,11 +39,14 @@ class AddressForm(Form):
         used = {"country", *(part.key for part in parts)}
         return {key: field.data or "" for key, field in self._fields.items() if key in used or not parts}
 
+    def shown(self) -> str:
+        """The address as it is written on paper."""
+        return "\n".join(format_address(self.typed()))
 
-class SettingsForm(ModelForm):
+
+class SettingsForm(EditingForm):
     command_type = EditOrganization
 
-    version = HiddenField()
     name = StringField("Name of your organization")
     full_name = StringField("Full legal name")
     description = TextAreaField("Instructions for your agents")

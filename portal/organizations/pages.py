@@ -14,7 +14,7 @@ from portal.organizations.commands import HINTS
 from portal.organizations.forms import RegistrationForm, SettingsForm
 from portal.organizations.models import Tenant
 from portal.responses import go_to, page
-from portal.values import format_address, likely_country, suggest_subdomain
+from portal.values import likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
 
 blueprint = Blueprint("organizations", __name__)
@@ -85,11 +85,9 @@ def edit_settings(tenant: Tenant, actor: Actor) -> Response:
     form = SettingsForm(data=services.said_of(tenant))
     if not form.is_submitted() or "change_country" in request.form:
         return _settings_page(form, tenant)
-    if form.carry_out(services.edit, by=actor):
+    if form.carry_out(services.edit, by=actor, now=lambda: services.said_of(services.tenant(tenant.id))):
         return go_to("organizations.settings", notice="Saved.")
-    if form.conflict:
-        return _conflict_page(form, services.tenant(tenant.id))
-    return _settings_page(form, tenant, status=422)
+    return _settings_page(form, tenant, status=409 if form.conflict else 422)
 
 
 @blueprint.post("/settings/address")
@@ -101,7 +99,7 @@ def settings_address() -> Response:
     return page("organizations/_address.html", form=form, address_fields=parts, address_url=url_for(".settings_address"))
 
 
-def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200, **both: Any) -> Response:
+def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200) -> Response:
     return page(
         "organizations/settings.html",
         status=status,
@@ -111,20 +109,7 @@ def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200, **b
         subdomain=tenant.subdomain,
         changes=audit.latest(tenant.id, "organization"),
         labels={field.short_name: field.label.text for field in form},
-        **both,
     )
-
-
-def _conflict_page(form: SettingsForm, tenant: Tenant) -> Response:
-    """Both versions; saving from this page is then on top of the newer one, knowingly."""
-    form.version.data = str(tenant.version)
-    sides = [(form[name].label.text, shown(theirs), shown(mine)) for name, theirs, mine in services.differences(tenant, form.command)]
-    return _settings_page(form, tenant, status=409, sides=sides)
-
-
-def shown(said: Any) -> str:
-    """A stored or typed answer in one text; addresses as they are written on paper."""
-    return "\n".join(format_address(said)) if isinstance(said, dict) else said or ""
 
 
 def _say_if_taken(form: RegistrationForm) -> None:

@@ -39,6 +39,7 @@ class User(db.Model):  # type: ignore[name-defined]
     """A person's account in one organization.
 
     Of legacy twins, accounts that differ by upper and lower case only, the oldest has the key; the others have None.
+    `theme`, `time_zone` (IANA) and `density` are None while the person has chosen nothing. `pending_email` waits to be confirmed.
     """
 
     __tablename__ = "users"
@@ -49,6 +50,9 @@ class User(db.Model):  # type: ignore[name-defined]
         UniqueConstraint("tenant_id", "email_key", name="users_tenant_id_email_key_key"),
         UniqueConstraint("tenant_id", "username_key", name="users_tenant_id_username_key_key"),
         CheckConstraint("role IN ('user', 'org_admin', 'admin', 'super_admin')", name="users_role_known"),
+        CheckConstraint("theme IN ('light', 'dark', 'system')", name="users_theme_known"),
+        CheckConstraint("density IN ('comfortable', 'compact')", name="users_density_known"),
+        CheckConstraint("(pending_email IS NULL) = (pending_email_at IS NULL)", name="users_pending_email_whole"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -69,6 +73,11 @@ class User(db.Model):  # type: ignore[name-defined]
     last_sign_in_at: Mapped[Moment | None]
     auth_epoch: Mapped[int] = mapped_column(server_default=text("0"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
+    theme: Mapped[Words | None]
+    time_zone: Mapped[Words | None]
+    density: Mapped[Words | None]
+    pending_email: Mapped[Words | None]
+    pending_email_at: Mapped[Moment | None]
 
     __mapper_args__ = {"version_id_col": version}
 

@@ -10,6 +10,7 @@ from portal.values.phones import example_phone, format_phone, parse_phone
 from portal.values.subdomains import Subdomain, clean_subdomain, reserved_subdomains, suggest_subdomain
 from portal.values.texts import (
     LongText,
+    MayBeCleared,
     Name,
     OptionalText,
     PersonName,
@@ -21,17 +22,20 @@ from portal.values.texts import (
     sort_key,
 )
 from portal.values.visitors import device_name, likely_country, network_of
+from portal.values.zones import TimeZone, time_zones, zone
 
 __all__ = [
     "Address",
     "AddressField",
     "EmailAddress",
     "LongText",
+    "MayBeCleared",
     "Name",
     "OptionalText",
     "PersonName",
     "Strength",
     "Subdomain",
+    "TimeZone",
     "Username",
     "address_fields",
     "clean_email",
@@ -59,5 +63,7 @@ __all__ = [
     "sort_key",
     "strong_password",
     "suggest_subdomain",
+    "time_zones",
     "username_key",
+    "zone",
 ]

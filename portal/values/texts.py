@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -118,6 +118,13 @@ def clean_long_text(value: object) -> str | None:
     return clean_lines(value, 10_000) or None
 
 
+def cleared(typed: Any) -> Any:
+    """None for what was left empty, a text or all parts of a mapping: a field may be cleared."""
+    parts = typed.values() if isinstance(typed, dict) else [typed]
+    return None if all(isinstance(part, str) and not part.strip() for part in parts) else typed
+
+
+MayBeCleared = BeforeValidator(cleared)
 Name = Annotated[str, BeforeValidator(clean_name), Field(json_schema_extra={"minLength": 1, "maxLength": 200})]
 PersonName = Annotated[str, BeforeValidator(clean_person_name), Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 LongText = Annotated[str | None, BeforeValidator(clean_long_text), Field(json_schema_extra={"maxLength": 10_000})]

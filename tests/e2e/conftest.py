@@ -62,7 +62,7 @@ def tab(chromium: Browser, address: str, cast: SimpleNamespace) -> Iterator[Open
         )  # fmt: skip
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.set_default_timeout(20_000)
         page.complaints = complaints

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import NARROW, WIDE, Open
-from tests.e2e.test_registration import overflow, sign_in, sound
+from tests.e2e.conftest import Open
+from tests.e2e.steps import sign_in, sound
 
 
 def test_the_log_is_searched_while_typing_opened_and_proved(tab: Open, cast: SimpleNamespace, picture: Callable[[Page, str], None]) -> None:
@@ -24,21 +23,10 @@ def test_the_log_is_searched_while_typing_opened_and_proved(tab: Open, cast: Sim
     expect(page.locator("#entries")).to_contain_text("Acme House Limited")
     page.get_by_role("button", name="Look through it").click()
     expect(page.locator("#chain")).to_contain_text("3 entries, all whole")
+    sound(page, "an audit log that was opened and proved")
     picture(page, "audit")
     page.get_by_label("Who", exact=True).fill("acme user")
     expect(page.locator("#entries li")).to_have_count(1)
     assert "who=acme" in page.url
     page.reload()
     expect(page.locator("#entries li")).to_have_count(1)
-
-
-@pytest.mark.parametrize(("size", "dark"), [(WIDE, False), (WIDE, True), (NARROW, False)], ids=["light-wide", "dark-wide", "light-narrow"])
-def test_the_log_has_no_fault_of_accessibility(
-    tab: Open, cast: SimpleNamespace, size: dict[str, int], dark: bool, picture: Callable[[Page, str], None]
-) -> None:
-    page = tab(size=size, dark=dark)
-    sign_in(page, cast.acme.admin)
-    page.goto("/audit")
-    sound(page, "the audit log")
-    assert overflow(page) <= 0
-    picture(page, f"audit-{size['width']}-{'dark' if dark else 'light'}")

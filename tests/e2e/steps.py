@@ -1,0 +1,27 @@
+"""What several browser tests do: sign in, look whether a page is sound, and how it is looked at."""
+
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import NARROW, WIDE
+
+LOOKS = [("light-wide", WIDE, False), ("dark-wide", WIDE, True), ("light-narrow", NARROW, False)]
+
+
+def sound(page: Page, what: str) -> None:
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+    assert found.violations_count == 0, f"{what}\n{found.generate_report()}"
+
+
+def overflow(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def sign_in(page: Page, person: Any) -> None:
+    page.goto(f"/sign-in?organization={person.subdomain}")
+    page.get_by_label("E-mail or username").fill(person.email)
+    page.get_by_label("Password", exact=True).fill(person.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
