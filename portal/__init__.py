@@ -10,9 +10,11 @@ from portal.config import ROOT, Settings, load_settings
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; without `settings` they are read from the environment. Raises SettingsRefused."""
     from portal.database.cluster import with_database
+    from portal.rendering import Templates
 
     settings = with_database(settings or load_settings())
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
+    app.jinja_environment = Templates
     _configure(app, settings)
     _extend(app)
     _open_doors(app)
@@ -36,7 +38,8 @@ def _configure(app: Flask, settings: Settings) -> None:
         SQLALCHEMY_ENGINE_OPTIONS=pool,
         SQLALCHEMY_BINDS={
             "platform": {"url": driver_url(settings.platform_database_url), **small},
-            "rates": {"url": driver_url(settings.database_url), **small, "isolation_level": "AUTOCOMMIT"},
+            # Statements that stand alone: what only reads, and the counts of what is limited.
+            "alone": {"url": driver_url(settings.database_url), **pool, "pool_size": 4, "isolation_level": "AUTOCOMMIT"},
         },
         OWNER_DATABASE_URL=settings.owner_database_url,
         SESSION_COOKIE_NAME="portal" if settings.insecure else "__Host-portal",
@@ -75,18 +78,18 @@ def _trust_hosts(app: Flask, settings: Settings) -> None:
 
 
 def _extend(app: Flask) -> None:
-    from portal import headers, responses
+    from portal import headers, responses, signing
     from portal.database import health
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
     from portal.extensions import compress, csrf, db, limiter, login, migrate
 
+    signing.init_app(app)
     compress.init_app(app)
     db.init_app(app)
     with app.app_context():
         for name, engine in db.engines.items():
             health.guard_connections(engine, "portal_platform" if name == "platform" else "portal_app")
     migrate.init_app(app, directory=str(ROOT / "migrations"))
-    login.session_protection = None
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
     csrf.init_app(app)

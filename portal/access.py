@@ -59,9 +59,9 @@ def _guarded(view: View, question: Question | None) -> View:
 
     @wraps(view)
     def door(**url: UUID) -> Any:
-        if not current_user.is_authenticated:
-            raise Unauthenticated
         actor = current_user._get_current_object()
+        if not actor.is_authenticated:
+            raise Unauthenticated
         seen = _seen(url, actor, {*asked, *wanted})
         answer = question(actor, *(seen[name] for name in asked)) if question else Allowed()
         if isinstance(answer, Denied):

@@ -18,24 +18,43 @@ from portal.config import Settings
 from portal.database.tenancy import PortalSession
 from portal.values import fingerprint, network_of
 
+
+class Login(LoginManager):
+    """Of a session nothing but its credential counts, so nothing else of it is looked at."""
+
+    session_protection = None
+
+    def _session_protection_failed(self) -> bool:
+        return False
+
+
 db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": False})
 migrate = Migrate(db=db)
-login = LoginManager()
+login = Login()
 csrf = CSRFProtect()
 compress = Compress()
 limiter = Limiter(key_func=lambda: fingerprint(network_of(request.remote_addr or "")).hex())
 
 
+def in_transaction() -> bool:
+    """Whether one was begun; most pages only read, and have none."""
+    return bool(db.session.registry.has() and db.session().in_transaction())
+
+
 def commit() -> None:
-    db.session.commit()
+    if in_transaction():
+        db.session.commit()
 
 
 def rollback() -> None:
-    db.session.rollback()
+    if in_transaction():
+        db.session.rollback()
 
 
 def release() -> None:
     """Give the connection back before slow work (hashing); refuses to throw away what was written."""
+    if not in_transaction():
+        return
     if db.session.info.get("wrote") or db.session.new or db.session.dirty or db.session.deleted:
         raise RuntimeError("release() would throw away what this transaction wrote")
     db.session.rollback()

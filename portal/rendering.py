@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 from flask.globals import request_ctx
+from flask.templating import Environment
 from jinja2.ext import Extension
 
 INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -23,6 +24,13 @@ class Outdented(Extension):
         return ALONE.sub(r"\1\n\3", INDENTATION.sub("", source))
 
 
+class Templates(Environment):
+    """One dictionary of what every template may use; Jinja makes a chain of two for each and looks through it at every import."""
+
+    def make_globals(self, d: Any) -> Any:
+        return self.globals if not d else super().make_globals(d)
+
+
 class Addresses:
     """`url_for` of templates, which are asked for the same few doors on every page."""
 
@@ -31,7 +39,8 @@ class Addresses:
         self.known: dict[str, str] = {}
 
     def __call__(self, endpoint: str, **values: Any) -> str:
-        if values or not request_ctx or request_ctx.url_adapter is None or request_ctx.url_adapter.script_name != "/":
+        context: Any = request_ctx._get_current_object() if request_ctx else None  # type: ignore[attr-defined]
+        if values or context is None or context.url_adapter is None or context.url_adapter.script_name != "/":
             return self.app.url_for(endpoint, **values)
         found = self.known.get(endpoint)
         if found is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Flask, current_app, g, request
@@ -11,6 +12,7 @@ from markupsafe import Markup, escape
 from portal import policy
 from portal.audit.sentences import sentence
 from portal.extensions import settings
+from portal.signing import csrf_token
 from portal.values import zone
 
 THEMES = ("light", "dark", "system")
@@ -29,6 +31,7 @@ def init_app(app: Flask) -> None:
 
 def everywhere() -> dict[str, Any]:
     return {
+        "csrf_token": csrf_token,
         "current_user": g.get("_login_user", current_user),
         "policy": policy,
         "theme": current_theme(),
@@ -73,12 +76,19 @@ def number(figure: int | None) -> str:
 
 def when(moment: datetime | None) -> Markup | str:
     """A <time> in the zone that the reader chose, else in UTC, which the page's script turns into the device's; 'never' for None."""
-    if moment is None:
-        return "never"
-    chosen = getattr(reader(), "time_zone", None)
-    local, exact = moment.astimezone(zone(chosen) if chosen else UTC), moment.astimezone(UTC)
-    name, kind = escape(local.tzname()), "" if chosen else "when"
-    day, time = f"{local.year:04}-{local.month:02}-{local.day:02}", f"{local.hour:02}:{local.minute:02}"
-    # Of digits, but for the zone's name; a page has dozens, so no strftime and no format that escapes each part.
-    told = f'title="{day} {time}:{local.second:02} {name}">{local.day} {MONTHS[local.month - 1]} {local.year:04}, {time} {name}'
-    return Markup(f'<time class="{kind}" datetime="{exact.isoformat()[:19]}Z" {told}</time>')  # noqa: S704
+    return "never" if moment is None else times()(moment)
+
+
+def times() -> Callable[[datetime], Markup]:
+    """How this reader is told times, for pages that have dozens of them."""
+    return partial(told, getattr(reader(), "time_zone", None))
+
+
+def told(time_zone: str | None, moment: datetime) -> Markup:
+    exact = moment.astimezone(UTC)
+    shown = moment.astimezone(zone(time_zone)) if time_zone else exact
+    name, kind = (escape(shown.tzname()), "") if time_zone else ("UTC", "when")
+    local = shown.isoformat(" ", "seconds")
+    words = f'title="{local[:19]} {name}">{shown.day} {MONTHS[shown.month - 1]} {local[:4]}, {local[11:16]} {name}'
+    precise = f"{exact.isoformat()[:19]}Z" if time_zone else f"{local[:10]}T{local[11:19]}Z"
+    return Markup(f'<time class="{kind}" datetime="{precise}" {words}</time>')  # noqa: S704  (of digits, and the name that was escaped)

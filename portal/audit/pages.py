@@ -19,6 +19,7 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release
 from portal.responses import page_or_fragment
+from portal.words import times
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
 HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
@@ -30,6 +31,7 @@ def index(actor: Actor) -> Response:
     asked = _asked()
     found = services.look_through(actor.tenant_id, asked, days_in=_zone_of(actor))
     entries, further = found[: services.PAGE], len(found) > services.PAGE
+    told = times()
     return page_or_fragment(
         "audit/index.html",
         "audit/_entries.html",
@@ -37,7 +39,7 @@ def index(actor: Actor) -> Response:
         actions=SENTENCES,
         days_in=_zone_of(actor),
         kinds=("organization", "user"),
-        entries=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
+        entries=[(entry.seq, told(entry.at), entry.actor_name, sentence(entry), in_words(entry.changes), entry.network) for entry in entries],
         older=entries[-1].seq if further else None,
         query={name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value},
     )

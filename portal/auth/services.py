@@ -16,8 +16,9 @@ from portal.auth.commands import ChangePassword, Confirmed, SignIn
 from portal.auth.models import SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
+from portal.database.reading import Reading
 from portal.errors import Invalid
-from portal.extensions import db, on_its_own, release, rollback, settings
+from portal.extensions import db, on_its_own, release, settings
 from portal.users.models import User
 from portal.values import device_name, email_key, fingerprint, full_name, username_key
 
@@ -39,28 +40,25 @@ class OwnSession:
 # One condition for "this session is open", asked by the door and by the overview's figure.
 IS_OPEN = """
     s.expires_at > now() AND s.auth_epoch = u.auth_epoch AND u.is_active AND t.is_active
-    AND s.seen_at > now() - make_interval(mins => CASE WHEN u.role = ANY(:platform_roles) THEN :platform_idle ELSE :idle END)"""
+    AND s.seen_at > now() - make_interval(mins => CASE WHEN u.role = ANY(%(platform_roles)s) THEN %(platform_idle)s ELSE %(idle)s END)"""
 SESSIONS = """
     FROM sessions s
     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
     JOIN tenants t ON t.id = s.tenant_id"""
-FIND_ACTOR = text(
-    tenancy.BIND_TENANT
-    + f"""
+FIND_ACTOR = Reading(f"""
     SELECT u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
            u.theme, u.time_zone, u.density, s.id AS session_id, s.created_at AS signed_in_at,
            s.confirmed_at > now() - interval '5 minutes' AS confirmed, s.seen_at < now() - interval '1 minute' AS stale
-    {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
-)
-SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:seen AS uuid);"
+    {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.secret_hash = %(secret_hash)s AND {IS_OPEN}""")
+SEEN = text("UPDATE sessions SET seen_at = now() WHERE tenant_id = :tenant AND id = :session")
 FIND_ACCOUNT = text("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
     FROM users u JOIN tenants t ON t.id = u.tenant_id
     WHERE u.tenant_id = :tenant AND (u.email_key = :email_key OR u.username_key = :username_key)
     ORDER BY u.email_key IS NOT DISTINCT FROM :email_key DESC LIMIT 1""")
-OWN_SESSIONS = text(f"""
+OWN_SESSIONS = Reading(f"""
     SELECT s.id, s.user_agent, s.network, s.created_at, s.seen_at
-    {SESSIONS} WHERE s.tenant_id = :tenant AND s.user_id = :user AND {IS_OPEN} ORDER BY s.seen_at DESC, s.id LIMIT 50""")
+    {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.user_id = %(user)s AND {IS_OPEN} ORDER BY s.seen_at DESC, s.id LIMIT 50""")
 DIRECTORY = text("SELECT id FROM organization_directory(:subdomain)")
 
 
@@ -88,16 +86,15 @@ def actor_of(credential: str, origin: Origin) -> Actor | None:
     if tenant is None:
         return None
     release()
-    tenancy.bind(tenant, rides=True)
-    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": fingerprint(secret), **open_parameters()}
-    found = db.session.execute(FIND_ACTOR, parameters).mappings().first()
+    tenancy.bind(tenant)
+    found = FIND_ACTOR.one(tenant=tenant, secret_hash=fingerprint(secret), **open_parameters())
     if found is None:
-        rollback()
         tenancy.bind(None)
         return None
-    row = dict(found)
-    also = SEEN if row.pop("stale") else ""
-    tenancy.bind_actor(db.session, row["id"], row["role"], also, tenant=str(tenant), seen=str(row["session_id"]))
+    row = found._asdict()
+    tenancy.bind(tenant, user=row["id"], role=row["role"])
+    if row.pop("stale"):
+        db.session.execute(SEEN, {"tenant": tenant, "session": row["session_id"]})
     return Actor(credential=credential, origin=origin, **row)
 
 
@@ -258,7 +255,7 @@ def account_key(command: SignIn) -> str:
 
 def own_sessions(*, by: Actor) -> list[OwnSession]:
     """The actor's open sessions, the latest activity first, at most 50."""
-    rows = db.session.execute(OWN_SESSIONS, {"tenant": by.tenant_id, "user": by.id, **open_parameters()})
+    rows = OWN_SESSIONS(tenant=by.tenant_id, user=by.id, **open_parameters())
     return [
         OwnSession(row.id, device_name(row.user_agent), row.network, row.created_at, row.seen_at, current=row.id == by.session_id)
         for row in rows

@@ -1,0 +1,60 @@
+"""Flask's session cookie and the tokens of forms, as ever, but signed with keys that are derived once and not at every request."""
+
+import hmac
+from functools import cache, cached_property
+from typing import Any
+
+from flask import Flask, current_app, g, session
+from flask.sessions import SecureCookieSessionInterface, session_json_serializer
+from flask_wtf.csrf import generate_csrf
+from itsdangerous import TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.signer import HMACAlgorithm
+
+
+class AtOnce(HMACAlgorithm):
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha1")
+
+
+class Signer(TimestampSigner):
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        return self.key if secret_key in (None, self.secret_key) else super().derive_key(secret_key)
+
+    @cached_property
+    def key(self) -> bytes:
+        return super().derive_key()
+
+
+class Serializer(URLSafeTimedSerializer):
+    default_signer = Signer
+
+    def make_signer(self, salt: str | bytes | None = None) -> Signer:
+        return self.one_signer if salt in (None, self.salt) else super().make_signer(salt)  # type: ignore[return-value]
+
+    @cached_property
+    def one_signer(self) -> Signer:
+        return Signer(self.secret_keys, salt=self.salt, **self.signer_kwargs)
+
+
+@cache
+def _serializer(key: str, salt: str, derivation: str, serializer: Any = None) -> Serializer:
+    return Serializer(key, salt=salt, serializer=serializer, signer_kwargs={"key_derivation": derivation, "algorithm": AtOnce()})
+
+
+class Sessions(SecureCookieSessionInterface):
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer:
+        return _serializer(str(app.secret_key), self.salt, self.key_derivation, session_json_serializer)
+
+
+def csrf_token() -> str:
+    """The token of this request's forms, made at the first call, as flask_wtf makes it."""
+    token = g.get("csrf_token")
+    if token is None:
+        if "csrf_token" not in session:
+            return generate_csrf()
+        token = g.csrf_token = _serializer(str(current_app.secret_key), "wtf-csrf-token", "django-concat").dumps(session["csrf_token"])
+    return str(token)
+
+
+def init_app(app: Flask) -> None:
+    app.session_interface = Sessions()
