@@ -16,7 +16,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
     app.jinja_environment = Templates
     _configure(app, settings)
-    _extend(app)
+    _extend(app, settings)
     _open_doors(app)
     _dress(app, settings)
     return app
@@ -38,8 +38,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         SQLALCHEMY_ENGINE_OPTIONS=pool,
         SQLALCHEMY_BINDS={
             "platform": {"url": driver_url(settings.platform_database_url), **small},
-            # Statements that stand alone: what only reads, and the counts of what is limited.
-            "alone": {"url": driver_url(settings.database_url), **pool, "pool_size": 4, "isolation_level": "AUTOCOMMIT"},
+            "rates": {"url": driver_url(settings.database_url), **small, "isolation_level": "AUTOCOMMIT"},
         },
         OWNER_DATABASE_URL=settings.owner_database_url,
         SESSION_COOKIE_NAME="portal" if settings.insecure else "__Host-portal",
@@ -77,9 +76,9 @@ def _trust_hosts(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
 
 
-def _extend(app: Flask) -> None:
+def _extend(app: Flask, settings: Settings) -> None:
     from portal import headers, responses, signing
-    from portal.database import health
+    from portal.database import health, reading
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
     from portal.extensions import compress, csrf, db, limiter, login, migrate
 
@@ -89,6 +88,7 @@ def _extend(app: Flask) -> None:
     with app.app_context():
         for name, engine in db.engines.items():
             health.guard_connections(engine, "portal_platform" if name == "platform" else "portal_app")
+    reading.init_app(app, settings.database_url)
     migrate.init_app(app, directory=str(ROOT / "migrations"))
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)

@@ -74,7 +74,7 @@ def check_database(settings: Settings) -> None:
 
 def _instance(settings: Settings) -> Instance:
     """The folder of local state, and the database in it when none is given: with connections for all web workers."""
-    connections = settings.web_workers * (settings.pool_size + 6) + 20
+    connections = settings.web_workers * (settings.pool_size + settings.web_threads + 6) + 20
     instance = Instance(instance_path(settings), run_as=settings.run_as, connections=max(100, connections))
     instance.prepare()
     return instance

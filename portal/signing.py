@@ -8,7 +8,10 @@ from flask import Flask, current_app, g, session
 from flask.sessions import SecureCookieSessionInterface, session_json_serializer
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_encode, want_bytes
 from itsdangerous.signer import HMACAlgorithm
+
+SHORT = 300  # bytes
 
 
 class AtOnce(HMACAlgorithm):
@@ -26,7 +29,13 @@ class Signer(TimestampSigner):
 
 
 class Serializer(URLSafeTimedSerializer):
+    """Payloads this short are not worth trying to compress; they are read alike."""
+
     default_signer = Signer
+
+    def dump_payload(self, obj: Any) -> bytes:
+        plain = want_bytes(self.serializer.dumps(obj, **self.serializer_kwargs))
+        return base64_encode(plain) if len(plain) < SHORT else super().dump_payload(obj)
 
     def make_signer(self, salt: str | bytes | None = None) -> Signer:
         return self.one_signer if salt in (None, self.salt) else super().make_signer(salt)  # type: ignore[return-value]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from flask import Flask, current_app, g, request
@@ -13,7 +13,7 @@ from portal import policy
 from portal.audit.sentences import sentence
 from portal.extensions import settings
 from portal.signing import csrf_token
-from portal.values import zone
+from portal.values import countries, country_name, zone
 
 THEMES = ("light", "dark", "system")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -25,7 +25,8 @@ NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] =
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence)
+    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence, country_name=country_name)
+    app.jinja_env.globals["country_options"] = country_options
     app.context_processor(everywhere)
 
 
@@ -57,12 +58,30 @@ def current_theme() -> str:
 
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
-    url_for: Any = current_app.jinja_env.globals["url_for"]  # the one that knows them already
+    address: Any = current_app.jinja_env.filters["url_for"]
     return [
-        {"label": label, "url": url_for(endpoint), "current": request.endpoint == endpoint}
+        {"label": label, "url": address(endpoint), "current": request.endpoint == endpoint}
         for label, endpoint, question in NAVIGATION
         if question is None or question(current_user)
     ]
+
+
+@cache
+def _country_options() -> tuple[str, dict[str, int]]:
+    """The options of a choice of countries, and for each code where in them its option's tag ends."""
+    text, ends = "", {}
+    for code, name in (("", "Choose a country"), *countries()):
+        text += Markup('<option value="{}"').format(code)
+        ends[code] = len(text)
+        text += Markup(">{}</option>").format(name)
+    return text, ends
+
+
+def country_options(chosen: str | None) -> Markup:
+    """All countries to choose from, the chosen one selected; made once, because there are 250 of them."""
+    text, ends = _country_options()
+    end = ends.get(chosen or "", ends[""])
+    return Markup(f"{text[:end]} selected{text[end:]}")  # noqa: S704  (escaped where it was made)
 
 
 def role_name(role: str) -> str:

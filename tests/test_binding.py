@@ -336,7 +336,7 @@ def test_the_portal_takes_no_connection_as_a_role_that_is_not_bound(cluster: Any
     with a_role(cluster, database, rights) as url:
         app = create_app(cluster.settings(database, tmp_path, database_url=url, platform_database_url=url))
         with app.app_context():
-            assert set(db.engines) == {None, "platform", "alone"}
+            assert set(db.engines) == {None, "platform", "rates"}
             for engine in db.engines.values():
                 with pytest.raises(StartRefused, match=MIGHTY[rights]):
                     engine.connect()

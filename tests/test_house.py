@@ -29,6 +29,7 @@ DOORS = {
     "tenancy",
     "sentences",
     "words",
+    "charts",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -41,8 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {"values", "errors", "sentences", "commands"},
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
-    "services": {"extensions", "policy", "models", "commands", "services", "values", "tenancy", "passwords", "throttle", *BASE},
-    "forms": {"forms", "commands", "extensions", "errors", "values"},
+    "services": {"extensions", "policy", "models", "commands", "services", "values", "tenancy", "reading", "passwords", "throttle", *BASE},
+    "forms": {"forms", "commands", "extensions", "errors", "signing", "values"},
     "pages": {*DOORS, *BASE},
     "api": {*DOORS, *BASE},
     "access": {"extensions", "policy", "services", *BASE},

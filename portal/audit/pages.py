@@ -39,7 +39,7 @@ def index(actor: Actor) -> Response:
         actions=SENTENCES,
         days_in=_zone_of(actor),
         kinds=("organization", "user"),
-        entries=[(entry.seq, told(entry.at), entry.actor_name, sentence(entry), in_words(entry.changes), entry.network) for entry in entries],
+        entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network) for e in entries],
         older=entries[-1].seq if further else None,
         query={name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value},
     )

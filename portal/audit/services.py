@@ -22,7 +22,7 @@ from portal.values import zone
 BATCH = 1000  # entries that are recomputed or exported at a time
 PAGE = 50
 LATEST = Reading("""
-    SELECT at, actor_name, action, changes FROM audit_entries
+    SELECT at, actor_name, action, ARRAY (SELECT jsonb_object_keys(changes)) AS fields FROM audit_entries
     WHERE tenant_id = %(tenant)s AND object_type = %(kind)s AND changes <> '{}' ORDER BY seq DESC LIMIT %(limit)s""")
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
@@ -72,7 +72,7 @@ def hash_of(entry: dict[str, Any]) -> bytes:
 
 
 def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
-    """The newest entries about one kind of object that changed fields: at, actor_name, action, changes. One statement."""
+    """The newest entries about one kind of object that changed fields: at, actor_name, action, and the fields' names. One statement."""
     return LATEST(tenant=tenant_id, kind=object_type, limit=limit)
 
 

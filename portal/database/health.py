@@ -81,12 +81,17 @@ def guard_connections(engine: "Engine", role: str | None = None) -> None:
     from sqlalchemy import event
 
     @event.listens_for(engine, "connect")
-    def refuse_unbound(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            found = _faults_of_role(cursor) or _fault_of_place(cursor, role)
-        connection.rollback()
-        if found:
-            raise StartRefused(found[0])
+    def refuse(connection: Any, _record: Any) -> None:
+        refuse_unbound(connection, role)
+
+
+def refuse_unbound(connection: Any, role: str | None = None) -> None:
+    """Raises StartRefused for a connection (DBAPI) whose role row level security would not bind, or is not `role`."""
+    with connection.cursor() as cursor:
+        found = _faults_of_role(cursor) or _fault_of_place(cursor, role)
+    connection.rollback()
+    if found:
+        raise StartRefused(found[0])
 
 
 def reachable(url: str, seconds: int = 5) -> str | None:

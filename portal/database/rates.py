@@ -29,7 +29,7 @@ class PostgresStorage(Storage):
 
     @property
     def engine(self) -> Engine:
-        return current_app.extensions["sqlalchemy"].engines["alone"]
+        return current_app.extensions["sqlalchemy"].engines["rates"]
 
     @property
     def base_exceptions(self) -> type[Exception]:

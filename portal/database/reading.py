@@ -1,14 +1,15 @@
 """Reading in one round trip: a statement with its binding before it, which PostgreSQL takes for one transaction."""
 
-from collections import namedtuple
+from collections import deque, namedtuple
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
-from flask import current_app
-from sqlalchemy import Engine
+from flask import Flask, current_app
+from psycopg2.extras import register_uuid
 from sqlalchemy.exc import DBAPIError
 
-from portal.database import tenancy
+from portal.database import connect, health, tenancy
 
 
 class Reading:
@@ -20,44 +21,75 @@ class Reading:
 
     def __init__(self, statement: str) -> None:
         self.statement = statement
-        self.make: Any = None
+        self.row: Any = None
 
     def __call__(self, **parameters: Any) -> list[Any]:
-        names, rows = _asked(self.statement, parameters)
-        if self.make is None:
-            row: Any = namedtuple("Row", names)  # type: ignore[misc]  # known by now
-            self.make = row._make
-        return list(map(self.make, rows))
+        bound, session = tenancy.whose(), current_app.extensions["sqlalchemy"].session
+        if bound.pool != "app" or (session.registry.has() and session().in_transaction()):
+            found = session.connection().exec_driver_sql(self.statement, parameters)
+            return self._named(list(found.keys()), found.all())
+        lines: Lines = current_app.extensions["portal.reading"]
+        return self._named(*lines.ask(bound.settings + self.statement, parameters))
 
     def one(self, **parameters: Any) -> Any:
         """The first row; None where there is none."""
         return next(iter(self(**parameters)), None)
 
-
-def _asked(statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[Any]]:
-    bound, extension = tenancy.whose(), current_app.extensions["sqlalchemy"]
-    session = extension.session
-    if bound.pool != "app" or (session.registry.has() and session().in_transaction()):
-        found = session.connection().exec_driver_sql(statement, parameters)
-        return list(found.keys()), list(found.all())
-    return _asked_alone(extension.engines["alone"], bound.settings + statement, parameters)
+    def _named(self, names: list[str], rows: Any) -> list[Any]:
+        if self.row is None:
+            row: Any = namedtuple("Row", names)  # type: ignore[misc]  # they are known by now
+            self.row = row._make
+        return list(map(self.row, rows))
 
 
-def _asked_alone(engine: Engine, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[Any]]:
-    connection: Any = engine.raw_connection()
-    try:
-        with connection.cursor() as cursor:
-            execute(cursor, statement, parameters)
-            return [column.name for column in cursor.description], cursor.fetchall()
-    except psycopg2.Error as error:
-        if connection.dbapi_connection is not None and connection.dbapi_connection.closed:  # so are those that wait beside it
-            connection.invalidate(error)
-            engine.dispose()
-        raise DBAPIError.instance(statement, parameters, error, psycopg2.Error, hide_parameters=True) from error
-    finally:
-        connection.close()
+class Lines:
+    """Connections on which every statement stands for itself: no more of them than threads have ever read at once."""
+
+    def __init__(self, url: str, seconds: int) -> None:
+        self.url, self.seconds = url, seconds
+        self.free: deque[Any] = deque()
+
+    def ask(self, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[Any]]:
+        """The columns' names and the rows; raises SQLAlchemy's exceptions, as the session does."""
+        connection = None
+        try:
+            connection = self._taken()
+            with connection.cursor() as cursor:
+                execute(cursor, statement, parameters)
+                names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+        except psycopg2.Error as error:
+            if connection is not None and connection.closed:
+                self.close()  # whatever ended it has ended those that waited beside it
+            elif connection is not None:
+                self.free.append(connection)
+            raise DBAPIError.instance(statement, parameters, error, psycopg2.Error, hide_parameters=True) from error
+        self.free.append(connection)
+        return names, rows
+
+    def close(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self.free.pop().close()
+
+    def _taken(self) -> Any:
+        with suppress(IndexError):
+            return self.free.pop()
+        connection = connect(self.url, connect_timeout=self.seconds)
+        health.refuse_unbound(connection, "portal_app")
+        connection.autocommit = True
+        register_uuid(conn_or_curs=connection)
+        return connection
 
 
 def execute(cursor: Any, statement: str, parameters: dict[str, Any]) -> None:
     """Where the tests look on."""
     cursor.execute(statement, parameters)
+
+
+def init_app(app: Flask, url: str) -> None:
+    app.extensions["portal.reading"] = Lines(url, seconds=3)
+
+
+def close(app: Flask) -> None:
+    """Leave the database; the next statement comes back to it."""
+    app.extensions["portal.reading"].close()

@@ -41,9 +41,9 @@ class Bound:
 
 def whose() -> Bound:
     """Whom the next transaction acts for; raises TenantMissing where nobody has said so."""
-    if "bound" not in g:
+    bound: Bound | None = g.get("bound")
+    if bound is None:
         raise TenantMissing("no tenant is bound: call tenancy.bind() or use tenancy.bound()")
-    bound: Bound = g.bound
     return bound
 
 

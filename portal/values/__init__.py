@@ -3,7 +3,7 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
-from portal.values.countries import countries, country_name
+from portal.values.countries import countries, country_codes, country_name
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
@@ -45,6 +45,7 @@ __all__ = [
     "clean_subdomain",
     "clean_username",
     "countries",
+    "country_codes",
     "country_name",
     "device_name",
     "email_key",

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import event, text
 
+from portal.database import reading
 from portal.extensions import db
 from portal.testing.browser import Browser
 from tests.test_doors import doors, path_of
@@ -18,6 +19,7 @@ OWN_FILTER = re.compile(r"(\w+\.)?(?<!app\.)\b(tenant_id|(?<=\bt\.)id) = (CAST\(
 
 
 def close(app: Flask) -> None:
+    reading.close(app)
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose()
