@@ -1,20 +1,32 @@
 """The Thanotopolis Portal: many organizations on one PostgreSQL."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 
 from portal.config import ROOT, Settings, load_settings
+from portal.rendering import Templates
+from portal.signing import Sessions
+
+
+class Portal(Flask):
+    """Flask with our templates and our cookies; none of its functions is a coroutine, so it need not look at each at every call."""
+
+    jinja_environment = Templates
+    session_interface = Sessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; without `settings` they are read from the environment. Raises SettingsRefused."""
     from portal.database.cluster import with_database
-    from portal.rendering import Templates
 
     settings = with_database(settings or load_settings())
-    app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
-    app.jinja_environment = Templates
+    app = Portal(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
     _configure(app, settings)
     _extend(app, settings)
     _open_doors(app)
@@ -77,12 +89,11 @@ def _trust_hosts(app: Flask, settings: Settings) -> None:
 
 
 def _extend(app: Flask, settings: Settings) -> None:
-    from portal import headers, responses, signing
+    from portal import headers, responses
     from portal.database import health, reading
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
-    from portal.extensions import compress, csrf, db, limiter, login, migrate
+    from portal.extensions import compress, csrf, db, login, migrate
 
-    signing.init_app(app)
     compress.init_app(app)
     db.init_app(app)
     with app.app_context():
@@ -93,9 +104,17 @@ def _extend(app: Flask, settings: Settings) -> None:
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
     csrf.init_app(app)
-    limiter.init_app(app)
-    app.before_request_funcs[None].remove(limiter._check_request_limit)  # no limit is for all doors; those that have one ask themselves
+    _limit(app)
     responses.init_app(app)
+
+
+def _limit(app: Flask) -> None:
+    """Limits are asked for by the doors that have one, and told by no header: nothing is left to do before and after all other requests."""
+    from portal.extensions import limiter
+
+    before, after = [*app.before_request_funcs[None]], [*app.after_request_funcs[None]]
+    limiter.init_app(app)
+    app.before_request_funcs[None], app.after_request_funcs[None] = before, after
 
 
 def _open_doors(app: Flask) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from flask import current_app, request
+from flask import Response, current_app, request
 from flask_compress import Compress
 from flask_limiter import Limiter
 from flask_login import LoginManager
@@ -20,12 +20,13 @@ from portal.values import fingerprint, network_of
 
 
 class Login(LoginManager):
-    """Of a session nothing but its credential counts, so nothing else of it is looked at."""
-
-    session_protection = None
+    """Of a session nothing counts but its credential, and there is no cookie that remembers more; so neither is looked for."""
 
     def _session_protection_failed(self) -> bool:
         return False
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        return response
 
 
 db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": False})

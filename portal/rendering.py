@@ -1,7 +1,7 @@
 """How templates become pages: what never differs is settled when they are compiled, and what is shown is escaped without a detour."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask
 from flask.templating import Environment
@@ -45,23 +45,58 @@ def escaped(shown: Any) -> str:
     return shown if type(shown) is Markup else escape(shown)
 
 
-def control(kind: str, field: Any, *, help: Any, optional: Any, autocomplete: Any, described_by: str, more: dict[str, Any]) -> Markup:
-    """The attributes of a form's control: those of its field, then what the page says `more`; None leaves one away.
+KINDS = {"PasswordField": "password", "TextAreaField": "textarea", "SelectField": "select"}
 
-    Names come from the templates, values from anywhere.
+
+class Control(NamedTuple):
+    """What a field's control needs: all of it at once, because each look of a template costs."""
+
+    kind: str
+    type: str
+    id: str
+    label: str
+    value: str
+    refused: str
+    attributes: Markup
+
+
+def control(field: Any, kind: str | None, type: str | None, label: str | None, more: dict[str, Any], **said: Any) -> Control:
+    """A field as its page shows it: what the page says goes before what the field itself says; an attribute that is None is left away.
+
+    The names of the attributes come from the templates, their values from anywhere.
     """
-    described = (f"{field.id}-help" if help else "", described_by, f"{field.id}-error" if field.errors else "")
-    given = {
+    kind = kind or KINDS.get(field.type, "input")
+    described = (f"{field.id}-help" if said["help"] else "", said["described_by"], f"{field.id}-error" if field.errors else "")
+    attributes = {
         "id": field.id,
         "name": field.name,
         "rows": 3 if kind == "textarea" else None,
-        "autocomplete": autocomplete,
-        "required": None if optional else "",
+        "autocomplete": said["autocomplete"],
+        "required": None if said["optional"] else "",
         "aria-describedby": " ".join(filter(None, described)) or None,
         "aria-invalid": "true" if field.errors else None,
         **more,
     }
-    return Markup("".join(f' {name}="{escaped(value)}"' for name, value in given.items() if value is not None))  # noqa: S704
+    return Control(
+        kind,
+        type or str(getattr(field.widget, "input_type", "text")),
+        field.id,
+        label or str(field.label.text),
+        field._value() if kind in ("input", "textarea") else "",
+        " ".join(field.errors),
+        Markup("".join(f' {name}="{escaped(value)}"' for name, value in attributes.items() if value is not None)),  # noqa: S704
+    )
+
+
+def options_among(choices: list[tuple[str, str]], typed: str) -> Markup:
+    """Options where the value may be a code, a name, or something typed before the list was known: that stays, as what it is."""
+    low = typed.lower()
+    chosen = [code for code, name in choices if low in (code.lower(), name.lower())][-1:] if typed else []
+    told = ['<option value="">Choose one</option>']
+    if typed and not chosen:
+        told.append(f'<option value="{escaped(typed)}" selected>{escaped(typed)} (not in this list)</option>')
+    told += [f'<option value="{escaped(code)}"{" selected" if code in chosen else ""}>{escaped(name)}</option>' for code, name in choices]
+    return Markup("".join(told))  # noqa: S704  (escaped above)
 
 
 class Templates(Environment):
@@ -80,4 +115,4 @@ class Templates(Environment):
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension(Settled)
     app.jinja_env.filters["url_for"] = app.url_map.bind("").build
-    app.jinja_env.globals["control"] = control
+    app.jinja_env.globals.update(control=control, options_among=options_among)

@@ -4,8 +4,8 @@ import hmac
 from functools import cache, cached_property
 from typing import Any
 
-from flask import Flask, current_app, g, session
-from flask.sessions import SecureCookieSessionInterface, session_json_serializer
+from flask import Flask, Response, current_app, g, session
+from flask.sessions import SecureCookieSessionInterface, SessionMixin, session_json_serializer
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_encode, want_bytes
@@ -54,6 +54,11 @@ class Sessions(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer:
         return _serializer(str(app.secret_key), self.salt, self.key_derivation, session_json_serializer)
 
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """One that nothing was written into needs no cookie; that answers vary with it, `responses.finish` says."""
+        if session.modified:
+            super().save_session(app, session, response)
+
 
 def csrf_token() -> str:
     """The token of this request's forms, made at the first call, as flask_wtf makes it."""
@@ -63,7 +68,3 @@ def csrf_token() -> str:
             return generate_csrf()
         token = g.csrf_token = _serializer(str(current_app.secret_key), "wtf-csrf-token", "django-concat").dumps(session["csrf_token"])
     return str(token)
-
-
-def init_app(app: Flask) -> None:
-    app.session_interface = Sessions()

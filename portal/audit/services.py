@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, text
@@ -21,9 +21,12 @@ from portal.values import zone
 
 BATCH = 1000  # entries that are recomputed or exported at a time
 PAGE = 50
-LATEST = Reading("""
-    SELECT at, actor_name, action, ARRAY (SELECT jsonb_object_keys(changes)) AS fields FROM audit_entries
-    WHERE tenant_id = %(tenant)s AND object_type = %(kind)s AND changes <> '{}' ORDER BY seq DESC LIMIT %(limit)s""")
+# The ten newest entries as one column of another statement, to be read by `entries`; `about` narrows them down.
+LATEST = """
+    (SELECT json_agg(json_build_array(at, actor_name, action, fields)) FROM (
+        SELECT at, actor_name, action, ARRAY (SELECT jsonb_object_keys(changes)) AS fields FROM audit_entries
+        WHERE tenant_id = %(tenant)s {about} ORDER BY seq DESC LIMIT 10) AS latest)"""
+
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
 NEWEST = text("""
@@ -71,9 +74,18 @@ def hash_of(entry: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()).digest()
 
 
-def latest(tenant_id: UUID, object_type: str, limit: int = 10) -> list[Any]:
-    """The newest entries about one kind of object that changed fields: at, actor_name, action, and the fields' names. One statement."""
-    return LATEST(tenant=tenant_id, kind=object_type, limit=limit)
+class Entry(NamedTuple):
+    """An entry as LATEST tells it: `fields` are the names of those that it changed."""
+
+    at: datetime
+    actor_name: str | None
+    action: str
+    fields: list[str]
+
+
+def entries(latest: list[list[Any]] | None) -> list[Entry]:
+    """What a LATEST has found, newest first."""
+    return [Entry(datetime.fromisoformat(at), *others) for at, *others in latest or []]
 
 
 def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None, days_in: str = "UTC") -> list[Any]:

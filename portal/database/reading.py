@@ -55,7 +55,7 @@ class Lines:
         try:
             connection = self._taken()
             with connection.cursor() as cursor:
-                execute(cursor, statement, parameters)
+                self.execute(cursor, statement, parameters)
                 names, rows = [column[0] for column in cursor.description], cursor.fetchall()
         except psycopg2.Error as error:
             if connection is not None and connection.closed:
@@ -65,6 +65,10 @@ class Lines:
             raise DBAPIError.instance(statement, parameters, error, psycopg2.Error, hide_parameters=True) from error
         self.free.append(connection)
         return names, rows
+
+    def execute(self, cursor: Any, statement: str, parameters: dict[str, Any]) -> None:
+        """Where tests look on."""
+        cursor.execute(statement, parameters)
 
     def close(self) -> None:
         with suppress(IndexError):
@@ -79,11 +83,6 @@ class Lines:
         connection.autocommit = True
         register_uuid(conn_or_curs=connection)
         return connection
-
-
-def execute(cursor: Any, statement: str, parameters: dict[str, Any]) -> None:
-    """Where the tests look on."""
-    cursor.execute(statement, parameters)
 
 
 def init_app(app: Flask, url: str) -> None:

@@ -115,7 +115,7 @@ def _settings_page(form: SettingsForm, tenant: Any, *, status: int = 200) -> Res
 def _what_changed(form: SettingsForm, tenant: Any) -> list[tuple[Any, str | None, str]]:
     """When, who and what, of the latest changes: fields by the names that they bear on this page."""
     labels, told = {field.short_name: field.label.text.lower() for field in form}, times()
-    return [(told(entry.at), entry.actor_name, _in_words(entry, labels)) for entry in audit.latest(tenant.id, "organization")]
+    return [(told(entry.at), entry.actor_name, _in_words(entry, labels)) for entry in audit.entries(tenant.changes)]
 
 
 def _in_words(entry: Any, labels: dict[str, str]) -> str:

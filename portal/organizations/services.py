@@ -32,8 +32,10 @@ MADE_BY = text("""
     WHERE k.tenant_id = :tenant AND k.key = :key AND k.action = 'register' AND k.expires_at > now() AND u.is_active AND t.is_active""")
 
 
-TENANT = Reading("""
-    SELECT id, subdomain, name, full_name, description, address, phone, organization_email, version
+ABOUT_IT = "AND object_type = 'organization' AND changes <> '{}'"
+TENANT = Reading(f"""
+    SELECT id, subdomain, name, full_name, description, address, phone, organization_email, version,
+           {audit.LATEST.format(about=ABOUT_IT)} AS changes
     FROM tenants WHERE id = %(tenant)s""")
 
 
@@ -46,7 +48,7 @@ class Registered:
 
 
 def tenant(tenant_id: UUID) -> Any:
-    """What is known of the organization, to be read: id, subdomain, version and what it says about itself."""
+    """What is known of the organization, to be read: id, subdomain, what it says about itself, and the latest `changes` of that."""
     return TENANT.one(tenant=tenant_id)
 
 
