@@ -1,29 +1,18 @@
 """The Thanotopolis Portal: many organizations on one PostgreSQL."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
-
-from flask import Flask
+from typing import TYPE_CHECKING
 
 from portal.config import ROOT, Settings, load_settings
-from portal.rendering import Templates
-from portal.signing import Sessions
+
+if TYPE_CHECKING:  # portal.serve, which serves nothing itself, starts without Flask
+    from flask import Flask
 
 
-class Portal(Flask):
-    """Flask with our templates and our cookies; none of its functions is a coroutine, so it need not look at each at every call."""
-
-    jinja_environment = Templates
-    session_interface = Sessions()
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func
-
-
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> "Flask":
     """The application; without `settings` they are read from the environment. Raises SettingsRefused."""
     from portal.database.cluster import with_database
+    from portal.framework import Portal
 
     settings = with_database(settings or load_settings())
     app = Portal(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
@@ -34,7 +23,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _configure(app: Flask, settings: Settings) -> None:
+def _configure(app: "Flask", settings: Settings) -> None:
     from portal.auth import passwords
     from portal.database import driver_url
 
@@ -76,7 +65,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     logging.getLogger("portal").setLevel(logging.INFO)
 
 
-def _trust_hosts(app: Flask, settings: Settings) -> None:
+def _trust_hosts(app: "Flask", settings: Settings) -> None:
     hosts = {settings.hostname, "localhost", "127.0.0.1", "[::1]", *filter(None, map(str.strip, settings.trusted_hosts.split(",")))}
     if settings.serve_subdomains:
         hosts.add("." + settings.hostname)
@@ -88,11 +77,12 @@ def _trust_hosts(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
 
 
-def _extend(app: Flask, settings: Settings) -> None:
+def _extend(app: "Flask", settings: Settings) -> None:
     from portal import headers, responses
     from portal.database import health, reading
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
-    from portal.extensions import compress, csrf, db, login, migrate
+    from portal.extensions import compress, csrf, db, login
+    from portal.framework import Migrations
 
     compress.init_app(app)
     db.init_app(app)
@@ -100,7 +90,7 @@ def _extend(app: Flask, settings: Settings) -> None:
         for name, engine in db.engines.items():
             health.guard_connections(engine, "portal_platform" if name == "platform" else "portal_app")
     reading.init_app(app, settings.database_url)
-    migrate.init_app(app, directory=str(ROOT / "migrations"))
+    app.extensions["migrate"] = Migrations(app)
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
     csrf.init_app(app)
@@ -108,7 +98,7 @@ def _extend(app: Flask, settings: Settings) -> None:
     responses.init_app(app)
 
 
-def _limit(app: Flask) -> None:
+def _limit(app: "Flask") -> None:
     """Limits are asked for by the doors that have one, and told by no header: nothing is left to do before and after all other requests."""
     from portal.extensions import limiter
 
@@ -117,7 +107,7 @@ def _limit(app: Flask) -> None:
     app.before_request_funcs[None], app.after_request_funcs[None] = before, after
 
 
-def _open_doors(app: Flask) -> None:
+def _open_doors(app: "Flask") -> None:
     from portal import access, cli
     from portal.account.pages import blueprint as account
     from portal.appearance.pages import blueprint as appearance
@@ -133,7 +123,7 @@ def _open_doors(app: Flask) -> None:
     access.require_a_guard_on_every_door(app)
 
 
-def _dress(app: Flask, settings: Settings) -> None:
+def _dress(app: "Flask", settings: Settings) -> None:
     from portal import assets, rendering, words
 
     rendering.init_app(app)

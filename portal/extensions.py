@@ -7,7 +7,6 @@ from flask import Response, current_app, request
 from flask_compress import Compress
 from flask_limiter import Limiter
 from flask_login import LoginManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import event
@@ -30,7 +29,6 @@ class Login(LoginManager):
 
 
 db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": False})
-migrate = Migrate(db=db)
 login = Login()
 csrf = CSRFProtect()
 compress = Compress()
