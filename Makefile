@@ -1,7 +1,7 @@
 # `make` alone tells what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock
+.PHONY: help run install test lint bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,9 @@ PIP := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --disabl
 run: $(VENV)/.installed  ## start the portal: database, web server and worker (Ctrl-C stops all)
 	@exec $(BIN)/python -m portal.serve
 
-test: $(VENV)/.installed-dev  ## run the tests, with the browser tests where Chromium is found (JOBS=2 at a time)
+install: $(VENV)/.installed  ## install what the portal runs on, and start nothing: for servers
+
+test: $(VENV)/.installed-dev  ## run the tests, with those that need Chromium or PgBouncer where these are found (JOBS=2 at a time)
 	@exec $(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/.installed-dev  ## look at style, types and templates
@@ -32,7 +34,7 @@ lock: $(VENV)/.installed  ## pin the newest allowed packages, with hashes, into 
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 help:  ## this list
-	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements.txt | $(BIN)/python
 	@echo "Installing what the portal runs on; this happens once and takes a minute." >&2

@@ -109,15 +109,19 @@ def _limit(app: "Flask") -> None:
 
 def _open_doors(app: "Flask") -> None:
     from portal import access, cli
+    from portal.access_codes.pages import blueprint as access_codes
     from portal.account.pages import blueprint as account
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
     from portal.health.pages import blueprint as health
+    from portal.invitations.pages import blueprint as invitations
+    from portal.jobs.pages import blueprint as jobs
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
+    from portal.users.pages import blueprint as users
 
-    for blueprint in (overview, organizations, audit, auth, account, appearance, health):
+    for blueprint in (overview, users, invitations, access_codes, organizations, audit, auth, account, appearance, jobs, health):
         app.register_blueprint(blueprint)
     cli.init_app(app)
     access.require_a_guard_on_every_door(app)

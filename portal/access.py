@@ -11,12 +11,15 @@ from flask_login import current_user, login_user
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
+from portal.access_codes import services as access_codes
 from portal.actor import Actor, Origin, Ticket
 from portal.auth import services as auth
 from portal.errors import Forbidden, NotFound, Unauthenticated
 from portal.extensions import login
+from portal.invitations import services as invitations
+from portal.jobs import services as jobs
 from portal.organizations import services as organizations
-from portal.policy import Allowed, Answer, Denied
+from portal.policy import Allowed, Answer, Denied, is_platform
 from portal.users import services as users
 
 View = Callable[..., Any]
@@ -24,7 +27,10 @@ Question = Callable[..., Answer]
 # What a parameter of a URL names, and who finds it within the actor's tenant; unknown and foreign are alike None.
 NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
     "user_id": ("user", lambda actor, user_id: users.account(actor.tenant_id, user_id)),
+    "invitation_id": ("invitation", lambda actor, invitation_id: invitations.invitation(actor.tenant_id, invitation_id)),
+    "code_id": ("code", lambda actor, code_id: access_codes.access_code(actor.tenant_id, code_id)),
     "session_id": ("session", lambda actor, session_id: auth.own_session(session_id, by=actor)),
+    "job_id": ("job", lambda actor, job_id: jobs.job(actor.tenant_id, job_id)),
 }
 # What a view or a question may ask for besides.
 GIVEN: dict[str, Callable[[Actor], Any]] = {
@@ -53,6 +59,12 @@ def requires(question: Question) -> Callable[[View], View]:
     return lambda view: _guarded(view, question)
 
 
+def unattended(view: View) -> View:
+    """A page asks at this door by itself, again and again: that is no activity, and keeps nobody signed in. Stands below the guard."""
+    view.unattended = True  # type: ignore[attr-defined]
+    return view
+
+
 def _guarded(view: View, question: Question | None) -> View:
     asked = list(signature(question).parameters)[1:] if question else []
     wanted = list(signature(view).parameters)
@@ -62,6 +74,8 @@ def _guarded(view: View, question: Question | None) -> View:
         actor = current_user._get_current_object()
         if not actor.is_authenticated:
             raise Unauthenticated
+        if is_platform(actor.role):
+            auth.act_above(actor)
         seen = _seen(url, actor, {*asked, *wanted})
         answer = question(actor, *(seen[name] for name in asked)) if question else Allowed()
         if isinstance(answer, Denied):
@@ -120,7 +134,10 @@ def own_page(target: str | None) -> str | None:
 @login.user_loader
 def _actor(credential: str) -> Actor | None:
     """Below /api/ a cookie signs nobody in: a page of another site could send it along."""
-    return None if request.path.startswith("/api/") else auth.actor_of(credential, origin())
+    if request.path.startswith("/api/"):
+        return None
+    view = current_app.view_functions.get(request.endpoint or "")
+    return auth.actor_of(credential, origin(), unattended=getattr(view, "unattended", False))
 
 
 def require_a_guard_on_every_door(app: Flask) -> None:
@@ -130,7 +147,7 @@ def require_a_guard_on_every_door(app: Flask) -> None:
         view = app.view_functions[rule.endpoint]
         if not hasattr(view, "guard"):
             raise RuntimeError(f"{rule.endpoint} ({rule.rule}) has no guard")
-        unknown = rule.arguments - NAMED.keys()
-        missing: set[str] = getattr(view, "needs", set()) - GIVEN.keys() - {NAMED[name][0] for name in rule.arguments - unknown}
+        unknown = set() if view.guard == "public" else rule.arguments - NAMED.keys()
+        missing: set[str] = getattr(view, "needs", set()) - GIVEN.keys() - {NAMED[name][0] for name in rule.arguments & NAMED.keys()}
         if unknown or missing:
             raise RuntimeError(f"{rule.endpoint} ({rule.rule}): the guard cannot give {', '.join(sorted(unknown | missing))}")

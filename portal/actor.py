@@ -19,10 +19,11 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Actor(UserMixin):
-    """A signed-in account and its session; every service takes it as `by=`.
+    """An account that acts, signed in by a session or through a job that it asked for; every service takes it as `by=`.
 
-    `confirmed` is true while the password was typed in this session in the last five minutes. `theme`, `time_zone` and `density` are
-    None where the person has chosen nothing.
+    `session_id`, `signed_in_at` and `credential` are None where a job acts for somebody who may have signed out since. `confirmed` is
+    true while the password was typed in this session in the last five minutes. `theme`, `time_zone`, `density` and what the table of
+    users shows are None where the person has chosen nothing.
     """
 
     id: UUID
@@ -34,16 +35,18 @@ class Actor(UserMixin):
     last_name: str | None
     organization_name: str
     subdomain: str
-    session_id: UUID
-    signed_in_at: datetime
+    session_id: UUID | None
+    signed_in_at: datetime | None
     confirmed: bool
     theme: str | None
     time_zone: str | None
     density: str | None
-    credential: str = field(repr=False)
+    table_columns: str | None
+    table_rows: int | None
+    credential: str | None = field(repr=False)
     origin: Origin
 
-    def get_id(self) -> str:
+    def get_id(self) -> str | None:
         return self.credential
 
     @property

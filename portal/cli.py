@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, doctor, create_super_admin, verify_audit, audit_head):
+    for command in (provision, doctor, create_super_admin, verify_audit, audit_head, backup, restore, send_test_mail):
         app.cli.add_command(command)
 
 
@@ -126,3 +127,43 @@ def audit_head() -> None:
     with database_running(settings()), tenancy.bound(None, pool="platform"):
         for subdomain, seq, hash_ in services.heads():
             click.echo(f"{subdomain} {seq} {hash_}")
+
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command("backup")
+@click.argument("file", type=FILE)
+@with_appcontext
+@in_words
+def backup(file: Path) -> None:
+    """Write the embedded database into a new file, also while the portal runs."""
+    from portal.database.backup import back_up
+
+    back_up(settings(), file)
+    click.echo(f"The database is in {file}. Keep it elsewhere, and as safe as the database itself.")
+
+
+@click.command("restore")
+@click.argument("file", type=FILE)
+@with_appcontext
+@in_words
+def restore(file: Path) -> None:
+    """Read a file of `flask backup` into the embedded database of a fresh instance."""
+    from portal.database import backup, health
+
+    backup.restore(settings(), file)
+    click.echo(f"The database is as {file} has kept it.")
+    for fault in health.examine(settings()):
+        click.echo(fault)
+
+
+@click.command("send-test-mail")
+@click.argument("address")
+@with_appcontext
+@in_words
+def send_test_mail(address: str) -> None:
+    """Send a mail to ADDRESS at once, and say what the mail server made of it; exit 1 when it did not take it."""
+    from portal.mail import services
+
+    click.echo(services.send_test(address))

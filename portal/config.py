@@ -2,9 +2,10 @@
 
 import os
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +17,61 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 class SettingsRefused(Exception):
     """The settings cannot be used; the message holds one sentence per fault."""
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail goes: a server that speaks SMTP, or for development a folder that gets a file for each mail.
+
+    smtps:// is encrypted from the first byte (port 465). smtp:// is encrypted by STARTTLS before anything else is said, and a server
+    that offers none is told nothing (port 587); only a server on this machine is spoken to in plain (port 25). `?starttls=no` and
+    `?starttls=yes` say otherwise. Certificates are checked wherever there are some.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    starttls: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, url: str) -> "MailServer":
+        """What an address means; raises ValueError in words that hold no password."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise ValueError("cannot be read; write signs like @, : and / in user and password as %40, %3A and %2F") from None
+        if parts.scheme == "file":
+            return cls._folder(host, unquote(parts.path), parts.query)
+        if parts.scheme not in {"smtp", "smtps"}:
+            raise ValueError("must begin with smtp://, smtps:// or, for development, file:///")
+        if not host or parts.path.strip("/") or parts.fragment:
+            raise ValueError("must be an address like smtps://user:password@mail.example.org:465, without a path")
+        if (parts.username is None) != (parts.password is None):
+            raise ValueError("must name a user and a password, or neither")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (user + password).isascii():
+            raise ValueError("must have a user and a password without letters beyond ASCII: mail servers are told no others")
+        asked = {"": None, "starttls=yes": True, "starttls=no": False}
+        if parts.query not in asked or (parts.query and parts.scheme == "smtps"):
+            raise ValueError("must have nothing after the port but ?starttls=yes or ?starttls=no, and that with smtp:// only")
+        wanted = asked[parts.query]
+        starttls = parts.scheme == "smtp" and (host not in LOCAL_HOSTS if wanted is None else wanted)
+        usual = 465 if parts.scheme == "smtps" else 587 if starttls else 25
+        return cls(parts.scheme, host, port or usual, starttls, user, password)
+
+    @classmethod
+    def _folder(cls, host: str, path: str, query: str) -> "MailServer":
+        if host not in {"", "localhost"} or not path.strip("/") or query:
+            raise ValueError("must name a folder of this machine, like file:///srv/mails")
+        return cls("file", folder=Path(path))
+
+    def __str__(self) -> str:
+        """For people: never user and password."""
+        return f"the folder {self.folder}" if self.folder else f"the mail server {self.host}:{self.port}"
 
 
 class Settings(BaseSettings):
@@ -48,7 +104,8 @@ class Settings(BaseSettings):
     web_workers: int = Field(2, ge=1, le=64)
     web_threads: int = Field(4, ge=1, le=64)
     request_seconds: float = Field(10, ge=1, le=300, description="how long a client may take to send a request")
-    mail_url: str = Field("", description="where mail will be sent; until the portal sends, mails wait in the outbox")
+    mail_url: str = Field("", description="where mail goes, see MailServer; without it mails stay in the outbox, not sent")
+    mail_from: str = Field("", description="the address that mail comes from; needed with MAIL_URL")
 
     registration: Literal["open", "closed"] = "open"
     registration_contact: str = Field("", description="whom a visitor asks while registration is closed")
@@ -66,6 +123,27 @@ class Settings(BaseSettings):
         if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query):
             raise ValueError("must be an address like https://portal.example.org, without a path")
         return url.rstrip("/")
+
+    @field_validator("mail_url")
+    @classmethod
+    def a_mail_server(cls, url: str) -> str:
+        if url:
+            MailServer.of(url)
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def a_sender(cls, address: str) -> str:
+        """In ASCII, so that every server takes it."""
+        from email_validator import EmailNotValidError, validate_email
+
+        try:
+            sender = validate_email(address, check_deliverability=False).ascii_email if address else ""
+        except EmailNotValidError:
+            sender = None
+        if sender is None:
+            raise ValueError("must be an e-mail address like portal@example.org")
+        return sender
 
     @field_validator("secret_key")
     @classmethod
@@ -93,6 +171,8 @@ class Settings(BaseSettings):
                 faults.append("SECRET_KEY is missing; the portal makes one only for its own database")
         else:
             faults += [f"{name} is set, but DATABASE_URL is missing" for name, url in sisters.items() if url]
+        if self.mail_url and not self.mail_from:
+            faults.append("MAIL_FROM is missing beside MAIL_URL; it is the address that mail comes from")
         if self.insecure and not self.allow_http:
             faults.append(
                 f"PUBLIC_URL {self.public_url} is plain http on another host; "
@@ -106,6 +186,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """True where the portal runs its own PostgreSQL."""
         return not self.database_url
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """Where mail goes; None where no server is configured."""
+        return MailServer.of(self.mail_url) if self.mail_url else None
 
     @property
     def hostname(self) -> str:

@@ -1,8 +1,11 @@
 """Who may do what: the only file that compares roles."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID, uuid4
 
-from portal.actor import Actor
+from portal.jobs.models import Job
 from portal.users.models import Role
 
 LADDER = (Role.USER, Role.ORG_ADMIN, Role.ADMIN, Role.SUPER_ADMIN)
@@ -34,6 +37,24 @@ class Denied:
 
 Answer = Allowed | Denied
 AN_ADMINISTRATOR = "an administrator of your organization"
+ANOTHER_ADMINISTRATOR = "another administrator of your organization"
+A_SUPER_ADMIN = "a super admin of the portal"
+
+
+class Acting(Protocol):
+    """What the rules ask of whoever acts."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def role(self) -> Any: ...
+
+
+class Account(Acting, Protocol):
+    """What the rules ask of an account: a row of the table, or a user."""
+
+    @property
+    def state(self) -> Any: ...
 
 
 def rank(role: str) -> int:
@@ -45,8 +66,160 @@ def is_platform(role: str) -> bool:
     return Role(role) in PLATFORM_ROLES
 
 
-def administers_organization(actor: Actor) -> Answer:
+def administers(role: str) -> bool:
+    """Whether somebody of this role can hold up an organization: one such account must stay in office."""
+    return Role(role) in (Role.ORG_ADMIN, Role.SUPER_ADMIN)
+
+
+def administers_organization(actor: Acting) -> Answer:
     """May see and change how the own organization is run: its figures, its people, its data."""
     if rank(actor.role) >= rank(Role.ORG_ADMIN):
         return Allowed()
     return Denied("Only administrators of the organization see this.", AN_ADMINISTRATOR)
+
+
+def grantable_roles(actor: Acting) -> tuple[Role, ...]:
+    """The roles that the actor may give to somebody in the own organization, weakest first; those of the platform within it only."""
+    if is_platform(actor.role):
+        return PLATFORM_ROLES if Role(actor.role) is Role.SUPER_ADMIN else ()
+    return (Role.USER, Role.ORG_ADMIN) if Role(actor.role) is Role.ORG_ADMIN else ()
+
+
+def can_manage(actor: Acting, user: Account) -> Answer:
+    """May change role and state of this account, and end its sessions: a weaker one's, or an equal's among org_admins and super_admins."""
+    if not (may := administers_organization(actor)):
+        return may
+    if user.state == "removed":
+        return Denied("This account was removed; nothing of it can be changed.")
+    if user.id == actor.id:
+        return Denied("Nobody changes the own role or state.", A_SUPER_ADMIN if is_platform(actor.role) else ANOTHER_ADMINISTRATOR)
+    if rank(user.role) < rank(actor.role) or (user.role == actor.role and administers(actor.role)):
+        return Allowed()
+    return Denied(f"Only {_with_article(Role.SUPER_ADMIN)} may change {_with_article(Role(user.role))}.", A_SUPER_ADMIN)
+
+
+def can_grant(actor: Acting, user: Account, role: str) -> Answer:
+    """May give this role to this account."""
+    if not (may := can_manage(actor, user)):
+        return may
+    return _grants(actor, Role(role))
+
+
+def can_invite(actor: Acting, role: str) -> Answer:
+    """May ask people to join the own organization in this role, and take such an invitation back."""
+    if not (may := administers_organization(actor)):
+        return may
+    return _grants(actor, Role(role))
+
+
+def manages_access_codes(actor: Acting) -> Answer:
+    """May make and withdraw codes by which people join the own organization; the platform has none."""
+    if not (may := administers_organization(actor)):
+        return may
+    return Denied("Nobody joins the platform by a code.") if is_platform(actor.role) else Allowed()
+
+
+def asks_for_password(role: str) -> bool:
+    """Whether giving this role asks for a fresh password."""
+    return rank(role) >= rank(Role.ORG_ADMIN)
+
+
+def can_deactivate(actor: Acting, user: Account) -> Answer:
+    """May keep somebody who is in office from signing in."""
+    if not (may := can_manage(actor, user)):
+        return may
+    return Allowed() if user.state == "active" else Denied("Only an active account can be deactivated.")
+
+
+def can_reactivate(actor: Acting, user: Account) -> Answer:
+    """May let somebody who was deactivated sign in again."""
+    if not (may := can_manage(actor, user)):
+        return may
+    return Allowed() if user.state == "deactivated" else Denied("Only a deactivated account can be reactivated.")
+
+
+def can_remove(actor: Acting, user: Account) -> Answer:
+    """May erase names, address and password of an account for good."""
+    if not (may := can_manage(actor, user)):
+        return may
+    return Allowed() if user.state == "deactivated" else Denied("Deactivate the account first; then it can be removed.")
+
+
+def can_hand_over(actor: Acting, user: Account) -> Answer:
+    """May make this account an administrator in the own place."""
+    if not (may := can_manage(actor, user)):
+        return may
+    if not administers(actor.role):
+        return Denied("There is nothing to hand over: your role is not one that must stay in office.")
+    return Allowed() if user.state == "active" else Denied("Only an active account can take over.")
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """Anybody of a role, to ask the rules about."""
+
+    role: Role
+    state: str = "active"
+    id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One line of the table of roles and permissions; `ask` asks the rule itself, about an actor."""
+
+    group: str
+    words: str
+    ask: Callable[[Acting], Answer]
+
+
+def everybody(_actor: Acting) -> Answer:
+    """What whoever is signed in may do."""
+    return Allowed()
+
+
+def _about_somebody(rule: Callable[..., Answer], words: str, *more: Role, state: str = "active") -> tuple[Permission, ...]:
+    """The rule asked about an account of each role; `more` are the rule's further questions."""
+    return tuple(
+        Permission("Users", words.format(_with_article(role)), lambda actor, role=role: rule(actor, Somebody(role, state), *more))  # type: ignore[misc]
+        for role in LADDER
+    )
+
+
+def _with_article(role: Role) -> str:
+    name = ROLE_NAMES[role].lower()
+    return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
+
+
+PERMISSIONS: tuple[Permission, ...] = (
+    Permission("Own account", "See the overview and the own account, change names, e-mail, password and preferences", everybody),
+    Permission("Organization", "See the overview's figures", administers_organization),
+    Permission("Organization", "See and change the settings", administers_organization),
+    Permission("Organization", "Look through, export and check the audit log", administers_organization),
+    Permission("Users", "See the users of the organization and their history", administers_organization),
+    Permission("Users", "Make, see and withdraw access codes, accept who joined by one", manages_access_codes),
+    *_about_somebody(can_manage, "Change the role of {}, end all its sessions"),
+    *_about_somebody(can_deactivate, "Deactivate {}"),
+    *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),
+    *(
+        Permission("Users", f"Invite somebody as {_with_article(role)}, make somebody one", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
+        for role in LADDER
+    ),
+)
+
+
+def _grants(actor: Acting, role: Role) -> Answer:
+    if role in grantable_roles(actor):
+        return Allowed()
+    return Denied(f"The role {ROLE_NAMES[role].lower()} cannot be given here.", A_SUPER_ADMIN)
+
+
+def table_of_roles() -> list[tuple[str, str, list[bool]]]:
+    """Group, permission and, for each role of the ladder, whether it has it; asked of the rules at this moment."""
+    return [(line.group, line.words, [bool(line.ask(Somebody(role))) for role in LADDER]) for line in PERMISSIONS]
+
+
+def may_see_job(actor: Acting, job: Job) -> Answer:
+    """May see how far a job of the own organization is, and its report: whoever asked for it, and administrators."""
+    if job.asked_by == actor.id or administers_organization(actor):
+        return Allowed()
+    return Denied("Only whoever asked for this and administrators of the organization see it.", AN_ADMINISTRATOR)

@@ -74,16 +74,16 @@ def leave_for(url: str) -> Response:
     return make_response(redirect(url, 303))
 
 
-def page_or_fragment(template: str, fragment: str, **context: Any) -> Response:
+def page_or_fragment(template: str, fragment: str, *, status: int = 200, **context: Any) -> Response:
     """The page, or for htmx the fragment that it includes."""
-    return page(fragment if wants_fragment() else template, **context)
+    return page(fragment if wants_fragment() else template, status=status, **context)
 
 
-def inline(template: str, back_to: str, *, notice: str, **context: Any) -> Response:
-    """The answer to an act within a page: the fragment as it is now for htmx, else back to the page with a notice."""
+def inline(template: str, back_to: str, where: dict[str, Any] | None = None, *, notice: str, **context: Any) -> Response:
+    """The answer to an act within a page: the fragment as it is now for htmx, else back to the page (`where` it is) with a notice."""
     if wants_fragment():
         return page(template, notice=notice, **context)
-    return go_to(back_to, notice=notice)
+    return go_to(back_to, notice=notice, **(where or {}))
 
 
 def keep_theme(response: Response, theme: str) -> None:

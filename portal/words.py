@@ -19,13 +19,15 @@ THEMES = ("light", "dark", "system")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
+    ("Users", "users.index", policy.administers_organization),
     ("Audit log", "audit.index", policy.administers_organization),
     ("Settings", "organizations.settings", policy.administers_organization),
 )
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence, country_name=country_name)
+    words = (role_name, when, number, sentence, rate, lasting, country_name)
+    app.jinja_env.filters.update({word.__name__: word for word in words})
     app.jinja_env.globals["country_options"] = country_options
     app.context_processor(everywhere)
 
@@ -59,11 +61,13 @@ def current_theme() -> str:
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
     address: Any = current_app.jinja_env.filters["url_for"]
-    return [
-        {"label": label, "url": address(endpoint), "current": request.endpoint == endpoint}
-        for label, endpoint, question in NAVIGATION
-        if question is None or question(current_user)
-    ]
+    open_doors = [(label, address(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(current_user)]
+    return [{"label": label, "url": url, "current": _leads_here(url)} for label, url in open_doors]
+
+
+def _leads_here(url: str) -> bool:
+    """The page itself, or one below it; every page is below the overview, which counts for itself only."""
+    return request.path == url or (url != "/" and request.path.startswith(f"{url}/"))
 
 
 @cache
@@ -91,6 +95,25 @@ def role_name(role: str) -> str:
 def number(figure: int | None) -> str:
     """A figure with thousands separated; an unknown one is said to be unknown."""
     return "not measured" if figure is None else f"{figure:,}"
+
+
+def rate(per_second: float | None) -> str:
+    """How quickly something goes on, in whole numbers per second or, where that is less than ten, per minute."""
+    if per_second is None:
+        return "not measured"
+    return f"{per_second:,.0f} per second" if per_second >= 10 else f"{per_second * 60:,.0f} per minute"
+
+
+def lasting(seconds: float | None) -> str:
+    """A span of time as one speaks of it; an unknown one is said to be unknown."""
+    if seconds is None:
+        return "not measured"
+    if seconds < 60:
+        return "less than a minute"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+    return f"about {round(seconds / 3600)} hours"
 
 
 def when(moment: datetime | None) -> Markup | str:

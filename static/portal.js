@@ -51,6 +51,35 @@
     menu.querySelector("summary").focus();
   });
 
+  // Dialogs: opened by what htmx puts into them, closed by their own buttons and by the answer to their form.
+  on("click", "[data-closes]", (button, event) => {
+    const dialog = button.closest("dialog");
+    if (!dialog) return;
+    event.preventDefault();
+    dialog.close();
+  });
+
+  // What is shown once can be copied.
+  on("click", "[data-copies]", async (button) => {
+    const field = byId(button.dataset.copies);
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      byId("announcer").textContent = "Copied.";
+      button.firstChild.textContent = "Copied";
+    } catch {
+      byId("announcer").textContent = "The link is selected; copy it with your keyboard.";
+    }
+  });
+
+  // The key / goes to the page's search.
+  document.addEventListener("keydown", (event) => {
+    const search = document.querySelector("[data-slash]");
+    if (event.key !== "/" || !search || event.target.closest("input, select, textarea, dialog")) return;
+    event.preventDefault();
+    search.focus();
+  });
+
   // A refused form: the first control at fault, or what is said on top.
   const focusFault = (within) => (within.querySelector("[aria-invalid='true']") ?? within.querySelector(".faults"))?.focus();
   focusFault(document);
@@ -89,7 +118,9 @@
   });
 
   document.addEventListener("htmx:after:swap", (event) => {
-    const { target, response } = event.detail.ctx;
+    const { target, response, sourceElement } = event.detail.ctx;
+    sourceElement?.closest?.("dialog")?.close();
+    if (target?.matches?.("dialog") && !target.open) target.showModal();
     const swapped = (target?.id && byId(target.id)) || target;
     if (!swapped?.matches) return;
     localTimes(document);

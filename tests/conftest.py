@@ -16,15 +16,34 @@ from portal import create_app
 from portal.config import Settings
 from portal.database import connect
 from portal.testing import Browser, Cluster, the_cast, write_cast
+from tests.pooler import PGBOUNCER, PORT, pooling
 
 TEMPLATE = "portal_template"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROXIES = {name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("nginx", "caddy")}
+OLDER_POSTGRESQL = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)
+# Marks of tests that need something which not every machine has: what that is, where it was found, Debian's package of it.
+OPTIONAL = {
+    "e2e": ("Browser tests", "Chromium", CHROMIUM, "chromium"),
+    "pooler": ("Tests of a pooler", "PgBouncer", PGBOUNCER, "pgbouncer"),
+    "proxy": ("Tests behind a proxy", "nginx and Caddy", all(PROXIES.values()), "nginx caddy openssl"),
+    "older_postgresql": ("Tests on an older PostgreSQL", "PostgreSQL of Debian", OLDER_POSTGRESQL, "postgresql"),
+}
+EVERYTHING = os.environ.get("PORTAL_TESTS") == "all"  # a machine that lacks something is refused, as in .ci/run
+THROUGH = os.environ.get("PORTAL_TESTS_THROUGH")  # "pgbouncer": app, platform and worker reach the run's database through one
+CONNECTIONS = 2  # that PgBouncer may open for each database and role, so that tests share them
 RUNNING = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for mark, (tests, need, *_) in OPTIONAL.items():
+        config.addinivalue_line("markers", f"{mark}: {tests.lower()}, which need {need}")
     if hasattr(config, "workerinput"):
         return
+    if EVERYTHING and (missing := lacking()):
+        raise pytest.UsageError(f"PORTAL_TESTS=all needs everything, but {'; '.join(missing.values())}.")
+    if THROUGH and not (THROUGH == "pgbouncer" and PGBOUNCER):
+        raise pytest.UsageError(f"PORTAL_TESTS_THROUGH names {THROUGH}; only pgbouncer is known, and it must be installed.")
     folder = Path(tempfile.mkdtemp(prefix="portal-tests-"))
     RUNNING.callback(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
@@ -33,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PORTAL_TEST_CLUSTER"] = str(folder / "instance")
     cluster.create_database(TEMPLATE)
     cluster.migrate(TEMPLATE)
+    if THROUGH:
+        os.environ["PORTAL_TEST_POOLER"] = str(RUNNING.enter_context(pooling(cluster, connections=CONNECTIONS)).folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -40,24 +61,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without Chromium the browser tests are left out, and one line says so; .ci/run demands them."""
+    """Tests whose need this machine does not have are left out, and a line says so; PORTAL_TESTS=all demands them."""
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.e2e)
-    if CHROMIUM or os.environ.get("PORTAL_BROWSER_TESTS") == "required":
-        return
-    left_out = [item for item in items if item.get_closest_marker("e2e")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    left = [item for item in items if lacking().keys() & {mark.name for mark in item.iter_markers()}]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"Browser tests: {CHROMIUM}" if CHROMIUM else "Browser tests are left out: no Chromium was found (apt-get install chromium)."
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    left = [f"{OPTIONAL[mark][0]} are left out: {reason}." for mark, reason in lacking().items()]
+    return [*left, *["The database is reached through PgBouncer."] * bool(THROUGH)]
+
+
+def lacking() -> dict[str, str]:
+    """The marks of the tests that this machine cannot run, and why."""
+    return {mark: f"no {need} was found (apt-get install {package})" for mark, (_, need, found, package) in OPTIONAL.items() if not found}
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    return Cluster(Path(os.environ["PORTAL_TEST_CLUSTER"]))
+    pooler = os.environ.get("PORTAL_TEST_POOLER")
+    return Cluster(Path(os.environ["PORTAL_TEST_CLUSTER"]), (Path(pooler), PORT) if pooler else None)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
+from portal import create_app
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
+from tests.attack.walls import close
 from tests.statements import counted
 from tests.test_auth import attempt
 
@@ -233,7 +235,7 @@ def test_what_the_forms_do_not_offer_cannot_be_posted(app: Flask, cast: SimpleNa
     here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "", **smuggled})
     after = stored(owner, cast.acme.user)
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"first_name", "sort_key", "version", "updated_at", "theme", "density"}
+    assert changed == {"first_name", "sort_key", "search_text", "version", "updated_at", "theme", "density"}
 
 
 # E-mail, and the password that confirms it
@@ -252,7 +254,7 @@ def test_another_email_waits_and_the_old_one_stays_for_signing_in(app: Flask, ca
     ask(here, "mara@elsewhere.example")
     page = here.follow()
     assert "mara@elsewhere.example waits to be confirmed" in page.text
-    assert "this portal does not send mail yet" in page.text
+    assert "this portal sends no mail: no mail server is configured" in page.text
     row = stored(owner, cast.acme.user)
     assert (row["email"], row["pending_email"], row["version"]) == (cast.acme.user.email, "mara@elsewhere.example", 1)
     Browser(app).sign_in(cast.acme.user)
@@ -263,6 +265,18 @@ def test_another_email_waits_and_the_old_one_stays_for_signing_in(app: Flask, ca
     here.post("account.keep_email")
     owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'email_change_dropped'")
     assert owner.fetchone() == (1,)
+
+
+def test_where_mail_is_sent_the_page_says_that_the_confirmation_is_not_yet_among_it(
+    cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Any
+) -> None:
+    app = create_app(cluster.settings(database, tmp_path, mail_url="smtp://localhost", mail_from="portal@mail.example.org"))
+    here = Browser(app).sign_in(cast.acme.user)
+    ask(here, "mara@elsewhere.example")
+    page = here.follow()
+    assert "This version of the portal sends no link to confirm an address with yet." in page.text
+    assert "no mail server" not in page.text
+    close(app)
 
 
 def test_an_old_sign_in_asks_for_the_password_and_loses_nothing(app: Flask, cast: SimpleNamespace, owner: Any) -> None:

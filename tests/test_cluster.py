@@ -23,8 +23,8 @@ from portal.config import ROOT, load_settings
 from portal.database import driver_url, folder, health, libpq_url, provision
 from portal.database.cluster import DATABASE, Instance, with_database
 from portal.system import StartRefused, account_of, acting_as, serving_account
+from tests.conftest import OLDER_POSTGRESQL
 
-DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 OWN = """
 import sys, time
 from pathlib import Path
@@ -265,9 +265,9 @@ def test_a_server_that_died_is_revived(place: Path) -> None:
         assert made.answers()
 
 
-@pytest.mark.skipif(not DEBIAN, reason="needs a second PostgreSQL")
+@pytest.mark.older_postgresql
 def test_an_older_postgresql_serves_too_but_not_on_newer_data(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PORTAL_PG_BIN", str(DEBIAN[-1]))
+    monkeypatch.setenv("PORTAL_PG_BIN", str(OLDER_POSTGRESQL.parent))
     made = Instance(place / "instance", fast=True)
     with made.running():
         provision.provision(made.urls()["superuser"], made.secrets(), DATABASE)

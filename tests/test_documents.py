@@ -1,9 +1,11 @@
 """What the documents say is so."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,57 @@ def test_every_setting_is_described_and_nothing_else() -> None:
     rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE)
     described = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
     assert described - {"PORTAL_PG_BIN"} == {name.upper() for name in Settings.model_fields}
+
+
+REFUSING = [*(ROOT / "portal" / name for name in ("config.py", "system.py", "handover.py", "processes.py", "serve.py"))]
+REFUSING += [ROOT / "portal" / "worker" / "__main__.py", *(ROOT / "portal" / "database").glob("*.py")]
+GATHERED = {"config.py": " is missing| is plain http", "health.py": "^The (database|table) "}
+RAISED = {"StartRefused", "SettingsRefused", "ValueError", "say"}
+
+
+def sentence(node: ast.AST) -> str:
+    """What the code says, with "…" for what it fills in; '' for what is no text."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join("…" if isinstance(part, ast.FormattedValue) else str(part.value) for part in node.values)
+    return ""
+
+
+def nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All below a node, texts with placeholders as a whole."""
+    yield node
+    if not isinstance(node, ast.JoinedStr):
+        for child in ast.iter_child_nodes(node):
+            yield from nodes(child)
+
+
+def refusals(path: Path) -> set[str]:
+    """The sentences that a file refuses with: what it raises or says, and what `config` and `health` gather as faults."""
+    told = set()
+    for node in nodes(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED:
+            named = "…: " if node.func.id == "ValueError" else ""  # by its setting
+            told |= {named + sentence(argument) for argument in node.args if sentence(argument)}
+        elif path.name in GATHERED and re.search(GATHERED[path.name], sentence(node)):
+            told.add(sentence(node))
+    return {one for one in told if re.search("[a-z]{2}", one)} - WHILE_SERVING
+
+
+WHILE_SERVING = {
+    "The … ended; it is started again in … s.",
+    "The worker could not do its work (…); it tries again in … s.",
+    "… is out of reach for the account …, so the data is kept in ….",
+}
+TABLES = re.findall(r"^\| it says \| do \|\n.*\n((?:\|.*\n)+)", (ROOT / "docs" / "operations.md").read_text(), flags=re.MULTILINE)
+BEGINNINGS = [row.split(" | ")[0].removeprefix("| ") for table in TABLES for row in table.splitlines()]
+
+
+def test_every_refusal_to_start_is_explained_and_nothing_else() -> None:
+    told = {one for path in REFUSING for one in refusals(path)}
+    assert len(told) > 50
+    assert not {one for one in told if not one.startswith(tuple(BEGINNINGS))}
+    assert not {beginning for beginning in BEGINNINGS if not any(one.startswith(beginning) for one in told)}
 
 
 def test_the_example_of_settings_names_only_settings() -> None:

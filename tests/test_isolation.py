@@ -79,9 +79,10 @@ def test_a_table_of_the_legacy_neighbours_is_open_to_no_role(catalog: Any) -> No
 BINDINGS = ("nothing", "an empty text", "garbage", "nobody", "a neighbour")
 SEES_ALL = [("platform", "nothing"), ("platform", "an empty text")]  # the console, when it is in no organization
 ATTACKERS = [(role, binding) for role in ("app", "platform", "worker") for binding in BINDINGS if (role, binding) not in SEES_ALL]
-OPEN_TO_ALL = {("worker", "outbox")}  # it sends everybody's mail
-NOT_ALLOWED = {DENIED, NO_UUID}
-BROKEN_KEYS = {NO_SUCH_KEY, "23502", "23505"}  # not null, unique
+OPEN_TO_ALL = {("worker", "outbox"), ("worker", "jobs")}  # it sends everybody's mail and does everybody's jobs
+NOT_ALLOWED = {DENIED, NO_UUID, "428C9"}  # no right, no id, a column that the database works out itself
+NOT_SO = "23514"  # a check
+BROKEN_KEYS = {NO_SUCH_KEY, "23502", "23505", NOT_SO}  # not null, unique, a check of the table
 
 
 def value_of(binding: str, cast: SimpleNamespace) -> Any:
@@ -133,7 +134,7 @@ def test_bound_to_its_organization_a_role_sees_precisely_its_rows(roles: Any, fu
         if outcome.refused != DENIED:
             assert outcome.touched == len(rows_of_acme(owner, furnished, table)), table
             seen.append(table)
-    assert len(seen) == {"app": 10, "platform": 11, "worker": 4}[role]
+    assert len(seen) == {"app": 13, "platform": 14, "worker": 5}[role]
 
 
 @pytest.mark.parametrize("role", ["app", "platform", "worker"])
@@ -207,7 +208,6 @@ RANK = {
     "an admin changes the own name there too": ("platform", "platform.admin", SET.format("first_name = 'New'", "platform_admin"), 1),
     "an admin changes no free agent": ("platform", "platform.admin", FREE, 0),
     "an admin adds no free agent": ("platform", "platform.admin", NEW_FREE, DENIED),
-    "an admin opens no access code": ("platform", "platform.admin", "UPDATE tenants SET access_code = 'x'", DENIED),
     "a super_admin demotes an admin": ("platform", "platform.super", SET.format("role = 'user'", "platform_admin"), 1),
     "a super_admin makes an admin": ("platform", "platform.super", SET.format("role = 'admin'", "acme_user"), 1),
     "a super_admin adds an admin": ("platform", "platform.super", MAKE.format("admin"), 1),
@@ -294,13 +294,53 @@ def inserting(table: str, row: dict[str, Any]) -> tuple[str, list[Any]]:
 # The worker
 
 
-def test_the_worker_sends_everybodys_mail_and_changes_nothing_of_it(roles: Any, furnished: Any) -> None:
+def test_the_worker_sends_everybodys_mail_and_says_of_it_what_became_of_it(roles: Any, furnished: Any) -> None:
     worker = roles.worker
     assert worker.do("SELECT body_text FROM outbox").touched == len(vars(furnished))
-    assert worker.do("UPDATE outbox SET attempts = attempts + 1, sent_at = now()").touched == len(vars(furnished))
-    for change in ("SET recipient = 'thief@example.org'", "SET body_text = ''", "SET tenant_id = tenant_id"):
+    for change in ("SET recipient = 'thief@example.org'", "SET subject = ''", "SET message_id = ''", "SET tenant_id = tenant_id"):
         assert worker.do(f"UPDATE outbox {change}").refused == DENIED
+    assert worker.do("UPDATE outbox SET sent_at = now()").refused == NOT_SO, "its text goes when it is sent"
+    assert worker.do("UPDATE outbox SET body_text = NULL").refused == NOT_SO, "and not before"
+    over = "UPDATE outbox SET attempts = attempts + 1, sent_at = now(), body_text = NULL, body_html = NULL"
+    assert worker.do(over).touched == len(vars(furnished))
     assert worker.do(*inserting("outbox", {**rows_of(furnished.acme)["outbox"], "id": NOBODYS})).refused == DENIED
+
+
+def test_the_worker_deletes_mails_that_were_over_a_month_ago_and_nobody_else_deletes_any(roles: Any, furnished: Any, owner: Any) -> None:
+    over = "UPDATE outbox SET {} = now() - interval '{} days', body_text = NULL, body_html = NULL WHERE tenant_id = %s"
+    owner.execute(over.format("sent_at", 29), [str(furnished.acme.id)])
+    owner.execute(over.format("sent_at", 31), [str(furnished.globex.id)])
+    owner.execute(over.format("failed_at", 31), [str(furnished.hades.id)])
+    for role in (roles.app, roles.platform):
+        assert role.do("DELETE FROM outbox", tenant=furnished.globex.id).refused == DENIED
+    assert roles.worker.do("DELETE FROM outbox").touched == 2
+    owner.execute("SELECT tenant_id::text FROM outbox")
+    assert {row[0] for row in owner.fetchall()} == {str(furnished.acme.id), str(furnished.platform.id)}
+
+
+def test_the_worker_takes_up_everybodys_jobs_and_does_not_see_what_they_are_about(roles: Any, furnished: Any, owner: Any) -> None:
+    worker = roles.worker
+    assert worker.do("UPDATE jobs SET attempts = attempts + 1, take_after = now()").touched == len(vars(furnished))
+    for column in ("arguments", "asked_by", "network", "checkpoint", "report", "error"):
+        assert worker.do(f"SELECT {column} FROM jobs").refused == DENIED
+    for change in ("SET kind = 'another'", "SET asked_by = asked_by", "SET arguments = '{}'", "SET report = '{}'"):
+        assert worker.do(f"UPDATE jobs {change}").refused == DENIED
+    assert worker.do("DELETE FROM jobs").touched == 0
+    owner.execute("UPDATE jobs SET expires_at = '2020-01-01' WHERE tenant_id = %s", [str(furnished.acme.id)])
+    assert worker.do("DELETE FROM jobs").touched == 1
+
+
+def test_a_job_is_asked_for_in_ones_own_name_and_changed_only_while_it_runs(roles: Any, furnished: Any, owner: Any) -> None:
+    acme, app = furnished.acme, roles.app
+    asked = {"tenant_id": str(acme.id), "id": NOBODYS, "kind": "x", "asked_by": str(acme.user.id), "expires_at": datetime.now(UTC)}
+    assert app.do_as(acme.admin, *inserting("jobs", asked)).refused == DENIED
+    assert app.do_as(acme.user, *inserting("jobs", {**asked, "state": "running"})).refused == DENIED
+    assert app.do_as(acme.user, *inserting("jobs", asked)).answer == 1
+    assert app.do_as(acme.user, "UPDATE jobs SET done = 1 WHERE id = %s", [NOBODYS]).answer == 0
+    assert app.do_as(acme.user, "UPDATE jobs SET attempts = 0").refused == DENIED
+    assert app.do_as(acme.user, "UPDATE jobs SET state = 'queued'").refused == DENIED
+    assert app.do_as(acme.user, "UPDATE jobs SET state = 'done', finished_at = now()").answer == 1
+    assert app.do_as(acme.user, "UPDATE jobs SET state = 'running', finished_at = NULL").answer == 0
 
 
 def test_the_worker_sees_and_deletes_only_what_has_expired(roles: Any, furnished: Any, owner: Any) -> None:

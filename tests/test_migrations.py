@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from portal.extensions import db
 from portal.organizations.models import Tenant
 from portal.users.models import Role, User
-from portal.values import email_key, sort_key, username_key
+from portal.values import code_hash, email_key, sort_key, username_key
 from tests import legacy as dirt
 from tests.legacy import ACME, AGENTS, EMAILS, GLOBEX, NAMES, ROLES, SUBDOMAINS, TIES, USERNAMES, conversation, id_of, tenant, user
 
@@ -109,9 +109,12 @@ class Database:
         return {note.row_id: note for note in found}
 
     def contents(self) -> dict[str, list[str]]:
-        """Every row of every table, as text."""
+        """Every row of every table, as text; without the access codes, of which only hashes are kept from a revision on."""
         tables = self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'portal_alembic_version'")
-        return {name: [row[0] for row in self.rows(f"SELECT t::text FROM {name} AS t ORDER BY 1")] for (name,) in tables}
+        return {
+            name: [row[0] for row in self.rows(f"SELECT (to_jsonb(t) - 'access_code')::text FROM {name} AS t ORDER BY 1")]
+            for (name,) in tables
+        }
 
     def catalog(self) -> dict[str, set[tuple[Any, ...]]]:
         """Everything that revisions make, in a form that can be compared."""
@@ -221,8 +224,10 @@ def test_the_models_make_the_same_tables_as_the_revisions(cluster: Any, empty: D
     with new_database(cluster) as plain:
         db.metadata.create_all(plain.engine)
         made, said = empty.catalog(), plain.catalog()
+    by_hand = {row for row in made["indexes"] if "users_by_grams" in str(row)}  # over functions that the models cannot make
+    assert len(by_hand) == 1
     for kind in ("columns", "constraints", "indexes"):
-        assert made[kind] == said[kind]
+        assert made[kind] - by_hand == said[kind]
 
 
 def test_nothing_goes_below_the_legacy_schema(legacy: Database) -> None:
@@ -431,10 +436,22 @@ def test_neighbours_and_refresh_tokens_are_left_as_they_were(legacy: Database) -
         assert {row for row in catalog[kind] if row[0] in untouched} == {row for row in legacy.catalog()[kind] if row[0] in untouched}
 
 
+def test_access_codes_in_clear_become_hashes_that_still_open(legacy: Database) -> None:
+    codes = dict(legacy.rows("SELECT id, access_code FROM tenants"))
+    legacy.upgrade()
+    assert not legacy.rows("SELECT 1 FROM information_schema.columns WHERE table_name = 'tenants' AND column_name = 'access_code'")
+    made = {row.tenant_id: row for row in legacy.rows("SELECT * FROM access_codes")}
+    assert set(made) == set(codes)
+    for tenant_id, code in codes.items():
+        row = made[tenant_id]
+        assert bytes(row.secret_hash) == code_hash(code)
+        assert (row.needs_approval, row.max_uses, row.expires_at, row.made_by) == (True, None, None, None)
+
+
 def test_what_people_typed_is_still_there(legacy: Database) -> None:
     facts = """
         SELECT users.id, email, username, hashed_password, first_name, last_name, users.created_at, users.updated_at,
-            access_code, tenants.name, tenants.created_at, tenants.updated_at
+            tenants.name, tenants.created_at, tenants.updated_at
         FROM users JOIN tenants ON tenants.id = tenant_id ORDER BY users.id"""
     before = legacy.rows(facts)
     legacy.upgrade()
@@ -473,7 +490,7 @@ def test_legacy_writers_need_not_know_the_tenant(legacy: Database) -> None:
     assert legacy.one("SELECT tenant_id FROM conversation_agents WHERE id = :id", id=id_of("agent in", "new")) == GLOBEX
 
 
-def test_the_app_writes_organizations_and_people_without_reaching_the_access_code(legacy: Database) -> None:
+def test_the_app_writes_organizations_and_people(legacy: Database) -> None:
     legacy.upgrade()
     made, who = uuid4(), uuid4()
     with legacy.session("app", tenant_id=made, user_id=who, role="org_admin") as session:
@@ -483,8 +500,8 @@ def test_the_app_writes_organizations_and_people_without_reaching_the_access_cod
         session.flush()
         changed = session.scalars(select(Tenant).where(Tenant.id == made)).one()
         changed.phone = "+35314960000"
-    row = legacy.row("SELECT access_code, version, is_active, updated_at FROM tenants WHERE id = :id", id=made)
-    assert (row.access_code, row.version, row.is_active) == (None, 2, True)
+    row = legacy.row("SELECT version, is_active, updated_at FROM tenants WHERE id = :id", id=made)
+    assert (row.version, row.is_active) == (2, True)
     assert row.updated_at is not None
 
 

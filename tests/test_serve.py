@@ -21,7 +21,8 @@ import pytest
 
 from portal.config import ROOT, load_settings
 from portal.database import libpq_url
-from portal.database.cluster import Instance
+from portal.database.cluster import DATABASE, Instance
+from portal.database.provision import provision
 from portal.processes import Kept, environment
 from portal.system import Ending, StartRefused, Stopped, serving_account
 
@@ -31,6 +32,10 @@ SIGNING = "a key that only these tests use, 32+"
 
 @pytest.fixture
 def place() -> Iterator[Path]:
+    yield from a_place()
+
+
+def a_place() -> Iterator[Path]:
     """A folder that the unprivileged account can reach: pytest's own are private to who runs it."""
     made = Path(tempfile.mkdtemp(prefix="portal-place-"))
     made.chmod(0o755)
@@ -41,6 +46,10 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
+    return free_port()
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
@@ -378,17 +387,43 @@ def test_the_children_do_not_see_the_owner_nor_settings_of_other_servers(place: 
 
 def test_the_worker_survives_a_database_that_goes_and_ends_within_a_second(place: Path) -> None:
     instance = Instance(place / "instance", fast=True)
-    env = {name: value for name, value in os.environ.items() if name not in OURS}
-    urls = instance.urls("postgres")
-    env |= given(urls | {"worker": urls["superuser"]})
+    with working(place, given(instance.urls())) as (worker, log):
+        assert until(lambda: "could not do its work" in log.read_text())
+        assert worker.poll() is None
+        with instance.running():
+            provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
+            assert until(lambda: 'relation "jobs" does not exist' in log.read_text())
+            began = time.monotonic()
+            worker.terminate()
+            assert worker.wait(5) == 0
+            assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(("who", "words"), {"app": "stands where portal_worker should", "superuser": "is a superuser"}.items())
+def test_the_worker_works_as_its_own_role_only(cluster, database: str, place: Path, who: str, words: str) -> None:
+    urls = cluster.urls(database) | {"superuser": cluster.superuser_url(database)}
+    with working(place, given(urls | {"worker": urls[who]})) as (worker, log):
+        assert until(lambda: words in log.read_text())
+        assert worker.poll() is None
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_worker_of_which_a_part_ended_by_a_fault_ends_and_says_so(place: Path, cluster, database: str) -> None:
+    broken = "import sys, portal.worker.__main__ as worker\nworker.clean_up = lambda connection: 1 // 0\nsys.exit(worker.main())"
+    with working(place, given(cluster.urls(database)), "-c", broken) as (worker, log):
+        assert worker.wait(20) == 1
+    assert "ZeroDivisionError" in log.read_text()
+
+
+@contextmanager
+def working(place: Path, settings: dict[str, str], *program: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A worker's process and its log; killed at the end where it still runs."""
+    env = {name: value for name, value in os.environ.items() if name not in OURS} | settings
     log = place / "worker.log"
     with log.open("w") as file:
-        worker = subprocess.Popen([sys.executable, "-m", "portal.worker"], env=env, cwd=ROOT, stderr=file)
-    assert until(lambda: "could not do its work" in log.read_text())
-    assert worker.poll() is None
-    with instance.running():
-        assert until(lambda: 'relation "sessions" does not exist' in log.read_text())
-        began = time.monotonic()
-        worker.terminate()
-        assert worker.wait(5) == 0
-        assert time.monotonic() - began < 1
+        worker = subprocess.Popen([sys.executable, *(program or ("-m", "portal.worker"))], env=env, cwd=ROOT, stderr=file)
+    try:
+        yield worker, log
+    finally:
+        worker.kill()
+        worker.wait()

@@ -11,6 +11,7 @@ from portal.actor import Actor
 from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.extensions import settings
+from portal.mail import services as mail
 from portal.responses import go_to, inline, keep_theme, page
 from portal.words import current_theme
 
@@ -100,7 +101,8 @@ def _account_page(actor: Actor, *, status: int = 200, **refused: Any) -> Respons
         "email": lambda: EmailForm(formdata=None),
         "preferences": lambda: PreferencesForm(formdata=None, data=_preferences_of(actor)),
     }
-    return page("account/index.html", status=status, user=user, **{name: refused.get(name) or make() for name, make in fresh.items()})
+    forms = {name: refused.get(name) or make() for name, make in fresh.items()}
+    return page("account/index.html", status=status, user=user, sends_mail=mail.is_configured(), **forms)
 
 
 def _preferences_of(actor: Actor) -> dict[str, str]:

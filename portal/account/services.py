@@ -13,7 +13,7 @@ from portal.auth import services as auth
 from portal.errors import Conflict, Invalid
 from portal.extensions import constraint_of, db, rollback
 from portal.users.models import User
-from portal.values import email_key, sort_key, username_key
+from portal.values import email_key, username_key
 
 PROFILE = ("first_name", "last_name", "username")
 USERNAME_IS_TAKEN = {"_username_tenant_uc", "users_tenant_id_username_key_key"}
@@ -42,7 +42,6 @@ def edit_profile(command: EditProfile, *, by: Actor) -> None:
         return
     for name, (_, becomes) in changes.items():
         setattr(user, name, becomes)
-    user.sort_key = sort_key(user.sortable_name)
     if "username" in changes:
         user.username_key = username_key(command.username)
     try:

@@ -21,12 +21,12 @@ Day = Annotated[date, AfterValidator(of_our_time)]
 class LookThrough(BaseModel):
     """Which entries: part of a name, an action, a kind of object, days (both included), and those before a number."""
 
-    who: Annotated[str | None, MayBeCleared, Field(max_length=100)] = None
+    who: Annotated[Annotated[str, Field(max_length=100)] | None, MayBeCleared] = None
     action: Annotated[str | None, MayBeCleared] = None
     about: Annotated[Literal["organization", "user"] | None, MayBeCleared] = None
     since: Annotated[Day | None, MayBeCleared] = None
     until: Annotated[Day | None, MayBeCleared] = None
-    before: Annotated[int | None, MayBeCleared, Field(ge=1, lt=2**62)] = None
+    before: Annotated[Annotated[int, Field(ge=1, lt=2**62)] | None, MayBeCleared] = None
 
     @field_validator("who")
     @classmethod

@@ -16,7 +16,10 @@ class AuditEntry(db.Model):  # type: ignore[name-defined]
     """One act; `seq` counts from 1 without gaps in each organization, `hash` covers the entry and the hash before it."""
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("audit_entries_tenant_id_action_at_idx", "tenant_id", "action", "at"),)
+    __table_args__ = (
+        Index("audit_entries_tenant_id_action_at_idx", "tenant_id", "action", "at"),
+        Index("audit_entries_by_object", "tenant_id", "object_id", "seq"),
+    )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, name="audit_entries_tenant_id_fkey"), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

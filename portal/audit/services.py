@@ -88,6 +88,11 @@ def entries(latest: list[list[Any]] | None) -> list[Entry]:
     return [Entry(datetime.fromisoformat(at), *others) for at, *others in latest or []]
 
 
+def about(tenant_id: UUID, object_id: UUID, limit: int) -> list[Any]:
+    """The newest entries about one object. One statement."""
+    return _entries(("object",))(tenant=tenant_id, object=object_id, limit=limit)
+
+
 def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None, days_in: str = "UTC") -> list[Any]:
     """The newest entries that were asked for: `limit` (a page) and one more where there are further ones. One statement.
 
@@ -102,6 +107,7 @@ def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = Non
 
 NARROWED_BY = {
     "who": "position(lower(%(who)s) IN lower(actor_name)) > 0",
+    "object": "object_id = %(object)s",
     "action": "action = %(action)s",
     "about": "object_type = %(about)s",
     "since": "at >= %(since)s",

@@ -1,6 +1,5 @@
 """Signing in and out, and finding the actor behind a credential."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +17,9 @@ from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
 from portal.database.reading import Reading
 from portal.errors import Invalid
-from portal.extensions import db, on_its_own, release, settings
+from portal.extensions import commit, db, on_its_own, release, settings
 from portal.users.models import User
-from portal.values import device_name, email_key, fingerprint, full_name, username_key
+from portal.values import credential_parts, device_name, email_key, full_name, new_credential, username_key
 
 WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
 
@@ -45,11 +44,16 @@ SESSIONS = """
     FROM sessions s
     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
     JOIN tenants t ON t.id = s.tenant_id"""
+ACTOR = """
+    u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
+    u.theme, u.time_zone, u.density, u.table_columns, u.table_rows"""
 FIND_ACTOR = Reading(f"""
-    SELECT u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
-           u.theme, u.time_zone, u.density, s.id AS session_id, s.created_at AS signed_in_at,
+    SELECT {ACTOR}, s.id AS session_id, s.created_at AS signed_in_at,
            s.confirmed_at > now() - interval '5 minutes' AS confirmed, s.seen_at < now() - interval '1 minute' AS stale
     {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.secret_hash = %(secret_hash)s AND {IS_OPEN}""")
+FIND_ACTOR_AGAIN = Reading(f"""
+    SELECT {ACTOR} FROM users u JOIN tenants t ON t.id = u.tenant_id
+    WHERE u.tenant_id = %(tenant)s AND u.id = %(user)s AND u.is_active AND t.is_active""")
 SEEN = text("UPDATE sessions SET seen_at = now() WHERE tenant_id = :tenant AND id = :session")
 FIND_ACCOUNT = text("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
@@ -80,22 +84,33 @@ def organization_id(subdomain: str) -> UUID | None:
     return found
 
 
-def actor_of(credential: str, origin: Origin) -> Actor | None:
-    """Whoever holds this credential (`<tenant>.<secret>`), bound for the rest of the transaction; None when it opens nothing."""
-    tenant, secret = _parts(credential)
+def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Actor | None:
+    """Whoever holds this credential (`<tenant>.<secret>`), bound for the rest of the transaction; None when it opens nothing.
+
+    What a page asks by itself, `unattended`, is no activity: the session idles on.
+    """
+    tenant, secret_hash = credential_parts(credential)
     if tenant is None:
         return None
     release()
     tenancy.bind(tenant)
-    found = FIND_ACTOR.one(tenant=tenant, secret_hash=fingerprint(secret), **open_parameters())
+    found = FIND_ACTOR.one(tenant=tenant, secret_hash=secret_hash, **open_parameters())
     if found is None:
         tenancy.bind(None)
         return None
     row = found._asdict()
     tenancy.bind(tenant, user=row["id"], role=row["role"])
-    if row.pop("stale"):
+    if row.pop("stale") and not unattended:
         db.session.execute(SEEN, {"tenant": tenant, "session": row["session_id"]})
     return Actor(credential=credential, origin=origin, **row)
+
+
+def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin) -> Actor | None:
+    """Who asked for a job, as the account is now; None when it can no longer sign in. Within a transaction bound to the tenant."""
+    found = FIND_ACTOR_AGAIN.one(tenant=tenant_id, user=user_id)
+    if found is None:
+        return None
+    return Actor(session_id=None, signed_in_at=None, credential=None, confirmed=False, origin=origin, **found._asdict())
 
 
 def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> str:
@@ -131,34 +146,46 @@ def enter(account: Any, origin: Origin, fresh_hash: str | None = None) -> str:
         raise Invalid(WRONG)
     credential = open_session(account.tenant_id, account.id, account.role, account.auth_epoch, origin)
     about = {"tenant_id": account.tenant_id, "object_type": "user", "object_id": account.id}
-    audit.record("signed_in", actor_id=account.id, actor_name=full_name(*name), network=origin.network, **about)
+    audit.record(
+        "signed_in",
+        actor_id=account.id,
+        actor_name=full_name(name.first_name, name.last_name, str(name.username)),
+        network=origin.network,
+        **about,
+    )
     return credential
 
 
 def open_session(tenant: UUID, user: UUID, role: str, auth_epoch: int, origin: Origin) -> str:
     """Write a new session into the running transaction; returns its credential, whose secret is kept nowhere else."""
-    secret = secrets.token_urlsafe(32)
+    credential, secret_hash = new_credential(tenant)
     hours = settings().platform_session_hours if policy.is_platform(role) else settings().session_hours
     db.session.execute(
         insert(SignInSession).values(
             tenant_id=tenant,
             user_id=user,
-            secret_hash=fingerprint(secret),
+            secret_hash=secret_hash,
             auth_epoch=auth_epoch,
             expires_at=datetime.now(UTC) + timedelta(hours=hours),
             user_agent=origin.user_agent,
             network=origin.network,
         )
     )
-    return f"{tenant.hex}.{secret}"
+    return credential
+
+
+def act_above(actor: Actor) -> None:
+    """Let the rest of the request of somebody of the platform act as the platform's role, whose policies know the ranks above."""
+    commit()
+    tenancy.bind(actor.tenant_id, user=actor.id, role=actor.role, pool="platform")
 
 
 def end_session(credential: str) -> None:
     """End the session of a credential that its browser no longer keeps; binds the credential's tenant."""
-    tenant, secret = _parts(credential)
+    tenant, secret_hash = credential_parts(credential)
     if tenant is not None:
         tenancy.bind(tenant)
-        db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == tenant, SignInSession.secret_hash == fingerprint(secret)))
+        db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == tenant, SignInSession.secret_hash == secret_hash))
 
 
 def sign_out(*, by: Actor) -> None:
@@ -203,12 +230,12 @@ def confirm(command: Confirmed, *, by: Actor) -> None:
     on_its_own(lambda: db.session.execute(update(SignInSession).where(*this).values(confirmed_at=func.now())))
 
 
-def _prove(typed: str, field: str, by: Actor) -> str:
+def _prove(typed: str, field: str, by: Actor) -> str | None:
     """The stored hash of the actor's password, which was typed right; raises Invalid beside `field`, or TooMany."""
     guesses = Guesses(by.id)
     guesses.count()
     mine = (User.tenant_id == by.tenant_id, User.id == by.id)
-    stored: str = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
+    stored = db.session.execute(select(User.hashed_password).where(*mine)).scalar_one()
     release()  # no connection is held while hashing
     if not passwords.verified(typed, stored)[0]:
         raise Invalid(fields={field: "This is not your password."})
@@ -267,11 +294,3 @@ def _key(make: Any, typed: str) -> str | None:
         return str(make(typed))
     except ValueError:
         return None
-
-
-def _parts(credential: str) -> tuple[UUID | None, str]:
-    tenant, _, secret = str(credential).partition(".")
-    try:
-        return UUID(hex=tenant), secret
-    except ValueError:
-        return None, ""

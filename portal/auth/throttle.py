@@ -67,6 +67,18 @@ class Guesses(Counted):
         return [(FROM_A_KNOWN_BROWSER, f"password:{self.user}")]
 
 
+@dataclass(frozen=True)
+class CodeTries(Counted):
+    """Tries to guess an access code of an organization, as it was typed, from a network."""
+
+    organization: str
+    network: str | None
+
+    def counters(self) -> list[tuple[RateLimitItem, str]]:
+        organization, network = digest(self.organization), digest(network_of(self.network or "unknown"))
+        return [(FROM_ONE_NETWORK_ON_ONE_ACCOUNT, f"code:{organization}:{network}"), (FROM_ONE_NETWORK, f"codes:{network}")]
+
+
 def digest(text: str) -> str:
     """A name that cannot be read back, for keys of counters and for cookies."""
     return fingerprint(text).hex()[:32]

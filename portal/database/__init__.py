@@ -19,3 +19,17 @@ def libpq_url(url: str) -> str:
 def connect(url: str, **options: Any) -> Any:
     """A plain connection, beside the application's pools, to any PostgreSQL address; raises `psycopg2.Error`."""
     return psycopg2.connect(libpq_url(url), **options)
+
+
+def first_row(connection: Any, statement: str, **values: Any) -> Any:
+    """The first row that a statement gives on a plain connection, or None."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.fetchone()
+
+
+def rows_changed(connection: Any, statement: str, **values: Any) -> int:
+    """How many rows a statement has changed on a plain connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return int(cursor.rowcount)

@@ -46,7 +46,7 @@ def with_database(settings: Settings) -> Settings:
 @contextmanager
 def database_running(settings: Settings) -> Iterator[None]:
     """The embedded database, where these settings mean it, answers within the block: for commands beside or without a running portal."""
-    instance = _instance_meant(settings)
+    instance = instance_meant(settings)
     if instance is None:
         yield
         return
@@ -56,7 +56,7 @@ def database_running(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _instance_meant(settings: Settings) -> "Instance | None":
+def instance_meant(settings: Settings) -> "Instance | None":
     """The instance that these settings mean: by naming no database, or by the address that `with_database` filled in."""
     try:
         instance = Instance(instance_path(settings), run_as=settings.run_as)

@@ -81,12 +81,12 @@ def guard_connections(engine: "Engine", role: str | None = None) -> None:
     from sqlalchemy import event
 
     @event.listens_for(engine, "connect")
-    def refuse(connection: Any, _record: Any) -> None:
-        refuse_unbound(connection, role)
+    def refuse_unbound(connection: Any, _record: Any) -> None:
+        demand_role(connection, role)
 
 
-def refuse_unbound(connection: Any, role: str | None = None) -> None:
-    """Raises StartRefused for a connection (DBAPI) whose role row level security would not bind, or is not `role`."""
+def demand_role(connection: Any, role: str | None = None) -> None:
+    """Raises `StartRefused` where row level security would not bind the connection's role, or it is not `role`."""
     with connection.cursor() as cursor:
         found = _faults_of_role(cursor) or _fault_of_place(cursor, role)
     connection.rollback()
@@ -190,7 +190,7 @@ def _fault_of_place(cursor: Any, wanted: str | None) -> list[str]:
     (role,) = cursor.fetchone()
     if wanted in (None, role):
         return []
-    return [f"The database role {role} stands where {wanted} should; DATABASE_URL and PLATFORM_DATABASE_URL may have changed places."]
+    return [f"The database role {role} stands where {wanted} should; the addresses of the database may have changed places."]
 
 
 def _fault_of_table(table: str, enabled: bool) -> str:

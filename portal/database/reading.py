@@ -79,7 +79,7 @@ class Lines:
         with suppress(IndexError):
             return self.free.pop()
         connection = connect(self.url, connect_timeout=self.seconds)
-        health.refuse_unbound(connection, "portal_app")
+        health.demand_role(connection, "portal_app")
         connection.autocommit = True
         register_uuid(conn_or_curs=connection)
         return connection

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, DateTime, String, Text, UniqueConstraint, event, func, text, true
+from sqlalchemy import CheckConstraint, DateTime, Text, UniqueConstraint, event, func, text, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, object_session
 from uuid_utils.compat import uuid7
@@ -20,8 +20,6 @@ class Tenant(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "tenants"
     __table_args__ = (
-        # The legacy system's way to join. In the table and not in the model: no role of the portal may read or write it.
-        Column("access_code", String),
         UniqueConstraint("subdomain", name="tenants_subdomain_key"),
         CheckConstraint("subdomain ~ '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$'", name="tenants_subdomain_form"),
         CheckConstraint("subdomain <> 'platform' OR is_active", name="tenants_platform_stays"),
@@ -40,7 +38,7 @@ class Tenant(db.Model):  # type: ignore[name-defined]
     description: Mapped[Words | None]
     version: Mapped[int] = mapped_column(server_default=text("1"))
 
-    __mapper_args__ = {"version_id_col": version, "exclude_properties": {"access_code"}}
+    __mapper_args__ = {"version_id_col": version}
 
 
 def touch(_mapper: Any, _connection: Any, row: Any) -> None:

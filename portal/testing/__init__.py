@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 from flask import Flask
 
+from portal.testing.background import do_jobs
 from portal.testing.browser import Browser, Page
 from portal.testing.cast import PASSWORD, Organization, Person, the_cast, write_cast
 from portal.testing.databases import Cluster
 
-__all__ = ["PASSWORD", "Browser", "Cluster", "Organization", "Page", "Person", "portal_for_tests", "the_cast", "write_cast"]
+__all__ = ["PASSWORD", "Browser", "Cluster", "Organization", "Page", "Person", "do_jobs", "portal_for_tests", "the_cast", "write_cast"]
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import psycopg2.extras
 
 from portal.auth.passwords import hashed
 from portal.database import connect
-from portal.values import email_key, sort_key, username_key
+from portal.users.models import keys_of
+from portal.values import email_key, username_key
 
 NAMESPACE = UUID("6f1c1a52-7a0e-4a57-9a3b-0d7f6a2b9c11")
 PASSWORD = "a lantern over the quiet harbour"  # noqa: S105
@@ -90,10 +91,12 @@ def write_cast(owner_url: str, cast: SimpleNamespace) -> None:
 
 COLUMNS = """
     id, tenant_id, role, is_active, hashed_password, username, username_key, email, email_key,
-    first_name, last_name, sort_key, is_verified"""
+    first_name, last_name, is_verified, sort_key, search_text"""
 
 
 def row_of(person: Person) -> tuple[Any, ...]:
-    keys = username_key(person.username), person.email, email_key(person.email)
-    names = f"CANARY-{person.subdomain}", person.username.title(), sort_key(person.username)
-    return (str(person.id), str(person.tenant_id), person.role, person.is_active, password_hash(), person.username, *keys, *names, True)
+    names = {"first_name": f"CANARY-{person.subdomain}", "last_name": person.username.title()}
+    keys = keys_of(**names, username=person.username, email=person.email)
+    account = str(person.id), str(person.tenant_id), person.role, person.is_active, password_hash()
+    known = person.username, username_key(person.username), person.email, email_key(person.email)
+    return (*account, *known, *names.values(), True, *keys.values())

@@ -12,10 +12,14 @@ SECRET_KEY = "a key that only tests use, 32 signs"  # noqa: S105
 
 
 class Cluster:
-    """A PostgreSQL in `folder`, quick and careless with what it holds; it runs within `with cluster.instance.running():`."""
+    """A PostgreSQL in `folder`, quick and careless with what it holds; it runs within `with cluster.instance.running():`.
 
-    def __init__(self, folder: Path) -> None:
-        self.instance = Instance(folder, fast=True)
+    `pooler`, a folder and a port that name the socket of a pooler in front of it, is the way that the addresses of app, platform and
+    worker take; owner and superuser always go straight to the server.
+    """
+
+    def __init__(self, folder: Path, pooler: tuple[Path, str] | None = None) -> None:
+        self.instance, self.pooler = Instance(folder, fast=True), pooler
 
     def superuser_url(self, database: str) -> str:
         return self.instance.urls(database)["superuser"]
@@ -23,7 +27,13 @@ class Cluster:
     def urls(self, database: str) -> dict[str, str]:
         """Addresses by who connects: owner, app, platform, worker."""
         found = self.instance.urls(database)
-        return {role: found[role] for role in ROLES}
+        return {role: found[role] if role == "owner" else self._through_the_pooler(found[role]) for role in ROLES}
+
+    def _through_the_pooler(self, url: str) -> str:
+        if self.pooler is None:
+            return url
+        folder, port = self.pooler
+        return f"{url.partition('?')[0]}?host={folder}&port={port}"
 
     def create_database(self, name: str, template: str | None = None) -> None:
         """An empty database with the portal's roles, or a copy of `template`."""

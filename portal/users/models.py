@@ -4,13 +4,28 @@ import enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Dialect, ForeignKey, String, Text, TypeDecorator, UniqueConstraint, event, false, func, text, true
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    Dialect,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    event,
+    false,
+    func,
+    text,
+    true,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
 from portal.extensions import db
 from portal.organizations.models import Moment, Tenant, Words, touch
-from portal.values import full_name
+from portal.values import folded, full_name, sort_key
 
 
 class Role(enum.StrEnum):
@@ -35,11 +50,34 @@ class RoleText(TypeDecorator[Role]):
         return None if value is None else Role(value)
 
 
+# The columns that the table of users is sorted by, each with what makes the order total; removed accounts stand in none of them.
+# CASE and not coalesce(), which row level security keeps from any index.
+ORDERS = {
+    "name": ("sort_key",),
+    "username": ("(CASE WHEN (username_key IS NULL) THEN ''::text ELSE username_key END)",),
+    "email": ("(CASE WHEN (email_key IS NULL) THEN ''::text ELSE email_key END)",),
+    "role": ("role", "sort_key"),
+    "state": ("state", "sort_key"),
+    "verified": ("is_verified", "sort_key"),
+    "last_sign_in": ("(CASE WHEN (last_sign_in_at IS NULL) THEN '-infinity'::timestamp with time zone ELSE last_sign_in_at END)",),
+    "since": ("(CASE WHEN (created_at IS NULL) THEN '-infinity'::timestamp with time zone ELSE created_at END)",),
+}
+STATE = """
+    CASE WHEN removed_at IS NOT NULL THEN 'removed' WHEN accepted_at IS NULL AND hashed_password IS NULL THEN 'invited'
+         WHEN accepted_at IS NULL THEN 'waiting' WHEN is_active THEN 'active' ELSE 'deactivated' END"""
+ERASED = "first_name, last_name, username, username_key, email, email_key, hashed_password, search_text, pending_email"
+IN_OFFICE = text("removed_at IS NULL")
+
+
 class User(db.Model):  # type: ignore[name-defined]
     """A person's account in one organization.
 
     Of legacy twins, accounts that differ by upper and lower case only, the oldest has the key; the others have None.
-    `theme`, `time_zone` (IANA) and `density` are None while the person has chosen nothing. `pending_email` waits to be confirmed.
+    `theme`, `time_zone` (IANA), `density`, `table_columns` (names, separated by commas) and `table_rows` are None while the person has
+    chosen nothing. `pending_email` waits to be confirmed. `accepted_at` is None for somebody who was invited and has not accepted yet (such
+    an account has an address, but no password), or who joined by a code and waits to be accepted. `removed_at` says when an account was
+    erased: names, username, address and password are then None. `state` follows from all that: active, deactivated, invited, waiting or
+    removed. `search_text` is what a search looks through; its index, users_by_grams, is made by the revision alone.
     """
 
     __tablename__ = "users"
@@ -53,12 +91,25 @@ class User(db.Model):  # type: ignore[name-defined]
         CheckConstraint("theme IN ('light', 'dark', 'system')", name="users_theme_known"),
         CheckConstraint("density IN ('comfortable', 'compact')", name="users_density_known"),
         CheckConstraint("(pending_email IS NULL) = (pending_email_at IS NULL)", name="users_pending_email_whole"),
+        CheckConstraint("table_rows IN (25, 50, 100)", name="users_table_rows_known"),
+        CheckConstraint("NOT is_active OR accepted_at IS NOT NULL AND removed_at IS NULL", name="users_inactive_unless_accepted"),
+        CheckConstraint("removed_at IS NOT NULL OR email IS NOT NULL", name="users_known_unless_removed"),
+        CheckConstraint(
+            "removed_at IS NOT NULL OR accepted_at IS NULL OR username IS NOT NULL AND hashed_password IS NOT NULL",
+            name="users_named_once_accepted",
+        ),
+        CheckConstraint(f"removed_at IS NULL OR num_nonnulls({ERASED}) = 0", name="users_erased_when_removed"),
+        *(Index(f"users_by_{name}", "tenant_id", *map(text, order), "id", postgresql_where=IN_OFFICE) for name, order in ORDERS.items()),
+        Index(
+            "users_never_signed_in", "tenant_id", "sort_key", "id", postgresql_where=text("removed_at IS NULL AND last_sign_in_at IS NULL")
+        ),
+        Index("users_removed", "tenant_id", "removed_at", "id", postgresql_where=text("removed_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    email: Mapped[str]
-    username: Mapped[str]
-    hashed_password: Mapped[str]
+    email: Mapped[str | None]
+    username: Mapped[str | None]
+    hashed_password: Mapped[str | None]
     first_name: Mapped[str | None]
     last_name: Mapped[str | None]
     is_active: Mapped[bool] = mapped_column(server_default=true())
@@ -69,7 +120,7 @@ class User(db.Model):  # type: ignore[name-defined]
     updated_at: Mapped[Moment | None]
     email_key: Mapped[Words | None]
     username_key: Mapped[Words | None]
-    sort_key: Mapped[str | None] = mapped_column(Text(collation="C"))
+    sort_key: Mapped[str] = mapped_column(Text(collation="C"), server_default=text("''"))
     last_sign_in_at: Mapped[Moment | None]
     auth_epoch: Mapped[int] = mapped_column(server_default=text("0"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
@@ -78,17 +129,37 @@ class User(db.Model):  # type: ignore[name-defined]
     density: Mapped[Words | None]
     pending_email: Mapped[Words | None]
     pending_email_at: Mapped[Moment | None]
+    search_text: Mapped[str | None] = mapped_column(Text(collation="C"))
+    accepted_at: Mapped[Moment | None] = mapped_column(server_default=func.now())
+    removed_at: Mapped[Moment | None]
+    table_columns: Mapped[Words | None]
+    table_rows: Mapped[int | None]
+    state: Mapped[Words] = mapped_column(Computed(STATE, persisted=True))
 
     __mapper_args__ = {"version_id_col": version}
 
     @property
     def full_name(self) -> str:
-        return full_name(self.first_name, self.last_name, self.username)
-
-    @property
-    def sortable_name(self) -> str:
-        """What the sort_key is made from: last name first; the username where neither name is known."""
-        return " ".join(filter(None, (self.last_name, self.first_name))).strip() or self.username
+        return full_name(self.first_name, self.last_name, self.username or self.email or "a removed user")
 
 
+def keys_of(
+    *, first_name: str | None = None, last_name: str | None = None, username: str | None = None, email: str | None = None
+) -> dict[str, str | None]:
+    """What an account is sorted and searched by: last name first; the username, or the address, where neither name is known."""
+    names = " ".join(filter(None, (last_name, first_name))).strip()
+    searched = " ".join(filter(None, (first_name, last_name, username, email)))
+    return {"sort_key": sort_key(names or username or email or ""), "search_text": folded(searched) or None}
+
+
+def take_keys(_mapper: Any, _connection: Any, user: User) -> None:
+    """The keys follow what people typed, wherever it is changed."""
+    keys = keys_of(first_name=user.first_name, last_name=user.last_name, username=user.username, email=user.email)
+    for name, key in keys.items():
+        if getattr(user, name) != key:
+            setattr(user, name, key)
+
+
+event.listen(User, "before_insert", take_keys)
+event.listen(User, "before_update", take_keys)
 event.listen(User, "before_update", touch)

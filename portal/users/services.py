@@ -1,12 +1,28 @@
-"""What people do with accounts."""
+"""What people do with the accounts of their organization."""
 
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, update
 
+from portal import policy
+from portal.actor import Actor
+from portal.audit import services as audit
+from portal.auth import services as auth
+from portal.auth.models import SignInSession
+from portal.errors import Conflict, Invalid
 from portal.extensions import db
+from portal.organizations.models import Tenant
+from portal.policy import Answer, Denied
+from portal.users.commands import ChangeRole, ChooseColumns, HandOver, RemoveUser
 from portal.users.models import Role, User
-from portal.values import email_key, sort_key, username_key
+from portal.values import email_key, username_key
+
+ERASED = (
+    "first_name", "last_name", "username", "username_key", "email", "email_key", "hashed_password", "theme", "time_zone", "density",
+    "pending_email", "pending_email_at", "search_text", "table_columns", "table_rows",
+)  # fmt: skip
 
 
 def account(tenant_id: UUID, user_id: UUID) -> User | None:
@@ -17,7 +33,7 @@ def account(tenant_id: UUID, user_id: UUID) -> User | None:
 def new_account(
     *, user_id: UUID, tenant_id: UUID, role: Role, username: str, email: str, first_name: str, last_name: str, hashed_password: str
 ) -> User:
-    """An account with the keys that it is found and sorted by, written into the running transaction."""
+    """An account with the keys that it is found by, written into the running transaction."""
     user = User(
         id=user_id,
         tenant_id=tenant_id,
@@ -30,7 +46,133 @@ def new_account(
         first_name=first_name,
         last_name=last_name,
     )
-    user.sort_key = sort_key(user.sortable_name)
     db.session.add(user)
     db.session.flush()
     return user
+
+
+def change_role(command: ChangeRole, user: User, *, by: Actor) -> None:
+    """Give another role; whoever has it signs in anew.
+
+    Raises Invalid(role=…) with the rule and who can help, or when nobody would be left to administer the organization;
+    Invalid(password=…) where a role from org_admin on is given without a fresh password.
+    """
+    demand(policy.can_grant(by, user, command.role))
+    if policy.asks_for_password(command.role):
+        auth.confirm(command, by=by)
+    user = _locked(user, by, lambda actor, account: policy.can_grant(actor, account, command.role))
+    until_now, becomes = str(user.role), str(command.role)
+    if until_now == becomes:
+        return
+    if policy.administers(user.role) and not policy.administers(command.role):
+        keep_one_administrator(by.tenant_id, {user.id})
+    changes = {"role": [until_now, becomes]}
+    user.role = Role(command.role)
+    _sign_out(user)
+    audit.record("role_changed", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user.id, changes=changes)
+
+
+def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
+    """Make somebody else an administrator and step down, in one act; both sign in anew.
+
+    Raises Invalid with the rule, Invalid(password=…) without a fresh password.
+    """
+    demand(policy.can_hand_over(by, user))
+    auth.confirm(command, by=by)
+    user = _locked(user, by, policy.can_hand_over)
+    me = db.session.execute(select(User).where(User.tenant_id == by.tenant_id, User.id == by.id).with_for_update()).scalar_one()
+    weaker = policy.grantable_roles(by)[0]
+    changes = {"role": [str(user.role), str(by.role)], "own role": [str(me.role), str(weaker)]}
+    user.role, me.role = Role(by.role), weaker
+    for person in (user, me):
+        _sign_out(person)
+    audit.record("administration_handed_over", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user.id, changes=changes)
+
+
+def deactivate(user: User, *, by: Actor) -> None:
+    """Keep somebody from signing in, and end every session at once. Raises Invalid with the rule."""
+    user = _locked(user, by, policy.can_deactivate)
+    if policy.administers(user.role):
+        keep_one_administrator(by.tenant_id, {user.id})
+    user.is_active = False
+    _sign_out(user)
+    _note("user_deactivated", user, by, {"state": ["active", "deactivated"]})
+
+
+def reactivate(user: User, *, by: Actor) -> None:
+    """Let somebody sign in again. Raises Invalid with the rule."""
+    user = _locked(user, by, policy.can_reactivate)
+    user.is_active = True
+    _note("user_reactivated", user, by, {"state": ["deactivated", "active"]})
+
+
+def sign_out_everywhere(user: User, *, by: Actor) -> None:
+    """End every session of somebody at once. Raises Invalid with the rule."""
+    user = _locked(user, by, policy.can_manage)
+    _sign_out(user)
+    _note("user_signed_out", user, by)
+
+
+def remove(command: RemoveUser, user: User, *, by: Actor) -> None:
+    """Erase names, username, address and password of somebody who was deactivated; the row and the audit entries stay.
+
+    Raises Invalid(name=…) unless the user's full name was typed, Invalid with the rule.
+    """
+    user = _locked(user, by, policy.can_remove)
+    if " ".join(command.name.split()).casefold() != " ".join(user.full_name.split()).casefold():
+        raise Invalid(name=f"This is not the name. Type “{user.full_name}” to remove this account for good.")
+    for name in ERASED:
+        setattr(user, name, None)
+    user.is_verified, user.sort_key, user.removed_at = False, "", datetime.now(UTC)
+    _sign_out(user)
+    _note("user_removed", user, by, {"state": ["deactivated", "removed"]})
+
+
+def choose_columns(command: ChooseColumns, *, by: Actor) -> None:
+    """Keep which columns of the table the actor sees, and how many rows."""
+    chosen = {"table_columns": ",".join(command.columns), "table_rows": int(command.rows)}
+    db.session.execute(update(User).where(User.tenant_id == by.tenant_id, User.id == by.id).values(**chosen))
+
+
+def keep_one_administrator(tenant_id: UUID, leaving: Collection[UUID]) -> None:
+    """Raises Invalid unless somebody administers the organization (for the platform: a super_admin) when `leaving` no longer do.
+
+    Every path that lowers an administrator goes through here: the organization's row is locked first, then it is counted.
+    """
+    db.session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    roles = [role for role in policy.LADDER if policy.administers(role)]
+    stay = (User.tenant_id == tenant_id, User.role.in_(roles), User.state == "active", User.id.not_in(list(leaving)))
+    if not db.session.execute(select(func.count()).select_from(User).where(*stay)).scalar_one():
+        raise Invalid(role="One administrator must stay in office. Make somebody else an administrator first.")
+
+
+def _locked(user: User, by: Actor, rule: Callable[[Actor, User], Answer]) -> User:
+    """The account as it is now, locked, if the rule allows the act; raises Invalid(role=…) with the reason.
+
+    The organization is locked first, so that two who act on each other cannot meet halfway. The rule is asked before, because the
+    database does not lock what the actor may not change, and after, because the account may have changed.
+    """
+    demand(rule(by, user))
+    db.session.execute(select(Tenant.id).where(Tenant.id == by.tenant_id).with_for_update(key_share=True))
+    found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id).with_for_update(key_share=True)
+    fresh = db.session.execute(found.execution_options(populate_existing=True)).scalar_one_or_none()
+    if fresh is None:
+        raise Conflict("This account was given a higher role at this moment. Nothing was changed.")
+    demand(rule(by, fresh))
+    return fresh
+
+
+def demand(answer: Answer) -> None:
+    """Raises Invalid(role=…) with the rule, and who can help, unless the answer is yes."""
+    if isinstance(answer, Denied):
+        raise Invalid(role=f"{answer.reason} Ask {answer.who_helps}." if answer.who_helps else answer.reason)
+
+
+def _sign_out(user: User) -> None:
+    """Everything that was issued to the account before is dead at its next use."""
+    user.auth_epoch += 1
+    db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == user.tenant_id, SignInSession.user_id == user.id))
+
+
+def _note(action: str, user: User, by: Actor, changes: dict[str, list[str]] | None = None) -> None:
+    audit.record(action, tenant_id=by.tenant_id, by=by, object_type="user", object_id=user.id, changes=changes)

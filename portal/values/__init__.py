@@ -4,6 +4,7 @@ from portal.values.accounts import EmailAddress, Username, clean_email, clean_us
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
 from portal.values.countries import countries, country_codes, country_name
+from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
@@ -14,10 +15,12 @@ from portal.values.texts import (
     Name,
     OptionalText,
     PersonName,
+    clean_lines,
     clean_long_text,
     clean_name,
     clean_person_name,
     fingerprint,
+    folded,
     full_name,
     sort_key,
 )
@@ -39,24 +42,30 @@ __all__ = [
     "Username",
     "address_fields",
     "clean_email",
+    "clean_lines",
     "clean_long_text",
     "clean_name",
     "clean_person_name",
     "clean_subdomain",
     "clean_username",
+    "code_hash",
     "countries",
     "country_codes",
     "country_name",
+    "credential_parts",
     "device_name",
     "email_key",
     "example_phone",
     "fingerprint",
+    "folded",
     "format_address",
     "format_phone",
     "full_name",
     "known_parts",
     "likely_country",
     "network_of",
+    "new_code",
+    "new_credential",
     "parse_phone",
     "password_fault",
     "password_strength",

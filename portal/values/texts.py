@@ -12,7 +12,7 @@ BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 LINE_BREAKS = ("\r\n", "\r", "\u2028", "\u2029")
 UNDECOMPOSED = str.maketrans("øłđðıħŧŋ", "olddihtn") | {ord("þ"): "th", ord("æ"): "ae", ord("œ"): "oe", ord("ß"): "ss"}
 INDIC_AND_KANA_MARKS = {0, 7, 8, 9}  # combining classes that change the letter itself; the others are accents
-SORT_KEY_LENGTH = 200
+SORT_KEY_LENGTH, SEARCHED_LENGTH = 200, 400
 
 
 def text_of(value: object, limit: int) -> str:
@@ -145,8 +145,17 @@ def unaccented(text: str) -> str:
 
 def sort_key(text: str) -> str:
     """What a text sorts by in byte order: casefolded, unaccented, at most 200 characters. Of any text, no errors."""
-    seen = "".join(" " if char.isspace() else char for char in text[:SORT_KEY_LENGTH] if char.isspace() or not _unseen(char))
-    return " ".join(unaccented(seen).split())[:SORT_KEY_LENGTH]
+    return _folded(text, SORT_KEY_LENGTH)
+
+
+def _folded(text: str, length: int) -> str:
+    seen = "".join(" " if char.isspace() else char for char in text[:length] if char.isspace() or not _unseen(char))
+    return " ".join(unaccented(seen).split())[:length]
+
+
+def folded(text: str) -> str:
+    """What is searched in a text, or for: casefolded, unaccented, one space between words, 400 characters. Of any text, no errors."""
+    return _folded(text, SEARCHED_LENGTH)
 
 
 def full_name(first_name: str | None, last_name: str | None, username: str) -> str:

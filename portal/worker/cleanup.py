@@ -2,16 +2,24 @@
 
 from typing import Any
 
+from portal.mail import outbox
+
 STEP = 1000  # rows per statement
 EXPIRED = {  # table: (primary key, condition)
     "sessions": ("tenant_id, id", "expires_at < now()"),
     "idempotency_keys": ("tenant_id, key", "expires_at < now()"),
     "rate_limits": ("key", "expires < extract(epoch FROM now())"),
+    "jobs": ("tenant_id, id", "expires_at < now()"),
+    "outbox": ("tenant_id, id", "coalesce(sent_at, failed_at) < now() - interval '30 days'"),
 }
 
 
 def clean_up(connection: Any) -> int:
-    """Delete every expired row (DBAPI connection as portal_worker, autocommit); the number of them."""
+    """Delete every expired row (DBAPI connection as portal_worker, autocommit); the number of them.
+
+    Mails that are of no more use are not sent any more, and lose their text.
+    """
+    outbox.give_up_what_is_out_of_date(connection)
     return sum(_clean(connection, table, *found) for table, found in EXPIRED.items())
 
 

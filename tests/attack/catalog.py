@@ -37,14 +37,17 @@ class Rule:
 # Capital letters for whole rows, small ones for some columns: Select Insert Update Delete.
 RIGHTS = {
     "tenants": "app: siu, platform: siu, worker: s",
-    "users": "app: SIu, platform: SIu",
+    "users": "app: SIuD, platform: SIuD",
+    "invitations": "app: SIu, platform: SIu",
+    "access_codes": "app: SIu, platform: SIu",
     "agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
     "conversation_agents": "app: SIu, platform: SIu",
     "sessions": "app: SIuD, platform: SIuD, worker: sD",
     "audit_entries": "app: SI, platform: SI",
-    "outbox": "app: SI, platform: SI, worker: Su",
+    "outbox": "app: SI, platform: SI, worker: SuD",
+    "jobs": "app: Siu, platform: Si, worker: suD",
     "idempotency_keys": "app: SI, platform: SI, worker: sD",
     "legacy_notes": "platform: S",
     "rate_limits": "app: SIUD, platform: SIUD, worker: SD",
@@ -60,6 +63,11 @@ FUNCTIONS = {
     "stored_role(uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "may_use_agent(uuid,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "organization_directory(text) of portal_owner, for portal_app portal_owner portal_platform"
+    ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
+    "search_gram(uuid,text) of portal_owner, for portal_app portal_owner portal_platform",
+    "search_grams(uuid,text) of portal_owner, for portal_app portal_owner portal_platform",
+    "wanted_grams(uuid,text) of portal_owner, for portal_owner",
+    "find_users(text,integer) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
     "sees_agent(uuid,boolean,uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
 }
@@ -116,8 +124,7 @@ RULES = {
             AND (qual !~ 'app_tenant|sees_agent' OR checked !~ 'app_tenant')""",
         "ALTER POLICY agents_change ON agents WITH CHECK (NOT is_free_agent)",
         {
-            "outbox portal_worker SELECT",
-            "outbox portal_worker UPDATE",
+            *(f"{table} portal_worker {command}" for table in ("outbox", "jobs") for command in ("SELECT", "UPDATE", "DELETE")),
             *(f"{table} portal_worker {command}" for table in ("sessions", "idempotency_keys") for command in ("SELECT", "DELETE")),
         },
     ),
@@ -218,12 +225,12 @@ RULES = {
         "ALTER ROLE portal_app SET statement_timeout = 0",
         {f"{role} {limit}" for role in ("portal_app", "portal_platform", "portal_worker") for limit in LIMITS},
     ),
-    "no role reads access codes and refresh tokens": Rule(
+    "no role reads refresh tokens": Rule(
         f"""SELECT concat(rolname, ' ', attrelid::regclass, '.', attname) FROM pg_roles, pg_attribute
             WHERE rolname IN {ROLES} AND attnum > 0
-            AND (attrelid = 'tenants'::regclass AND attname = 'access_code' OR attrelid = 'refresh_tokens'::regclass)
+            AND attrelid = 'refresh_tokens'::regclass
             AND has_column_privilege(rolname, attrelid, attname, 'SELECT, INSERT, UPDATE, REFERENCES')""",
-        "GRANT SELECT ON tenants TO portal_platform",
+        "GRANT SELECT (token) ON refresh_tokens TO portal_platform",
     ),
     "no role rewrites who a row is, whose it is or when it was made": Rule(
         f"""SELECT concat(rolname, ' ', relname, '.', attname) FROM pg_roles, pg_attribute JOIN pg_class ON pg_class.oid = attrelid

@@ -22,8 +22,11 @@ TENANT_COLUMN = {
     "conversation_users": "tenant_id",
     "conversation_agents": "tenant_id",
     "sessions": "tenant_id",
+    "invitations": "tenant_id",
+    "access_codes": "tenant_id",
     "audit_entries": "tenant_id",
     "outbox": "tenant_id",
+    "jobs": "tenant_id",
     "idempotency_keys": "tenant_id",
     "legacy_notes": "tenant_id",
     "refresh_tokens": "id",
@@ -38,7 +41,6 @@ def furnish(owner_url: str, cast: SimpleNamespace) -> None:
     """From the owner's side, beside the people that the cast already is."""
     with connect(owner_url) as connection, connection.cursor() as cursor:
         for tenant in vars(cast).values():
-            cursor.execute("UPDATE tenants SET access_code = name WHERE id = %s", [str(tenant.id)])
             for table, row in rows_of(tenant).items():
                 put(cursor, table, row)
         put(cursor, "agents", agent(FREE_AGENT, "free", None))
@@ -62,11 +64,27 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
         "agents": agent(helper, tenant.subdomain, tenant.id),
         "conversation_agents": {**part, "agent_type": word, "configuration": word, "agent_id": helper, "is_active": True},
         "sessions": session(tenant, "session", expires_at=later),
+        "invitations": {
+            "tenant_id": own, "id": id_of(tenant, "invitation"), "user_id": person, "secret_hash": digest(word), "line": word,
+            "invited_by": person, "expires_at": later,
+        },
+        "access_codes": {
+            "tenant_id": own, "id": id_of(tenant, "code"), "label": word, "secret_hash": digest(word), "needs_approval": False,
+            "made_by": person,
+        },
         "audit_entries": {
             "tenant_id": own, "seq": 1, "at": now, "actor_id": person, "actor_name": word, "action": "signed_in", "object_type": "user",
             "object_id": person, "changes": Json({"name": [None, word]}), "network": word, "hash": digest(word),
         },
-        "outbox": {"tenant_id": own, "id": id_of(tenant, "mail"), "recipient": word, "subject": word, "body_text": word, "body_html": word},
+        "outbox": {
+            "tenant_id": own, "id": id_of(tenant, "mail"), "message_id": word, "recipient": word, "subject": word, "body_text": word,
+            "body_html": word, "expires_at": later,
+        },
+        "jobs": {
+            "tenant_id": own, "id": id_of(tenant, "job"), "kind": word, "asked_by": person, "network": word, "state": "running",
+            "arguments": Json({"word": word}), "checkpoint": Json({"word": word}), "report": Json({"word": word}), "error": word,
+            "expires_at": later,
+        },
         "idempotency_keys": {"tenant_id": own, "key": digest(word), "action": word, "result_id": person, "expires_at": later},
         "legacy_notes": {
             "tenant_id": own, "id": id_of(tenant, "note"), "table_name": "users", "row_id": person, "column_name": "role",

@@ -8,12 +8,14 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
+from tests.attack.furniture import put, rows_of
 from tests.e2e.conftest import Open
 from tests.e2e.steps import LOOKS, overflow, sign_in, sound
 from tests.test_doors import PUBLIC, path_of
 
-# Doors that answer GET with something else than a page: fragments, files, and what machines read.
-NO_PAGES = {"organizations.check_subdomain", "audit.export", "health.healthz", "health.readyz"}
+# Doors that answer GET with something else than a page: fragments, files, what machines read; and a page that only a live link opens,
+# which tests/e2e/test_joining.py looks at.
+NO_PAGES = {"invitations.accept", "organizations.check_subdomain", "audit.export", "health.healthz", "health.readyz"}
 
 
 def pages(app: Flask, cast: SimpleNamespace) -> list[tuple[str, str]]:
@@ -38,6 +40,12 @@ def walked(app: Flask, cast: SimpleNamespace, page: Page) -> Any:
                 assert status == 200 or (status, person.role) == (403, "user"), f"{person.role} {path}: {status}"
                 yield f"{path} as {person.role}"
         page.context.clear_cookies()
+
+
+@pytest.fixture(autouse=True)
+def furniture(owner: Any, cast: SimpleNamespace) -> None:
+    """What the addresses of pages name besides people."""
+    put(owner, "jobs", rows_of(cast.acme)["jobs"])
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])

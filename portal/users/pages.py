@@ -1,0 +1,211 @@
+"""The doors of the users of an organization."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, request, url_for
+from pydantic import ValidationError
+
+from portal import policy
+from portal.access import requires, signed_in
+from portal.actor import Actor
+from portal.audit import services as audit
+from portal.audit.sentences import in_words, sentence
+from portal.errors import Invalid
+from portal.extensions import rollback
+from portal.responses import go_to, inline, page, page_or_fragment
+from portal.users import finding, services
+from portal.users.commands import ROWS, SORTS, FindUsers
+from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
+from portal.users.models import User
+
+blueprint = Blueprint("users", __name__, url_prefix="/users")
+COLUMNS = {
+    "name": "Name", "username": "Username", "email": "E-mail", "role": "Role", "state": "State",
+    "last_sign_in": "Last sign-in", "since": "Since",
+}  # fmt: skip
+STATES = {"active": "Active", "deactivated": "Deactivated", "invited": "Invited", "waiting": "Waiting to be accepted", "removed": "Removed"}
+VERIFIED = {"yes": "E-mail confirmed", "no": "E-mail not confirmed"}
+SIGNED_IN = {
+    "never": "Never signed in",
+    "week": "Signed in during the last 7 days",
+    "quarter": "Signed in during the last 90 days",
+    "longer": "Not for 90 days",
+}
+HISTORY = 50
+
+
+@blueprint.get("")
+@requires(policy.administers_organization)
+def index(actor: Actor) -> Response:
+    asked = _asked()
+    rows = int(asked.rows or actor.table_rows or finding.ROWS)
+    found = finding.find(actor.tenant_id, asked, rows)
+    return page_or_fragment(
+        "users/index.html",
+        "users/_table.html",
+        asked=asked,
+        found=found,
+        rows=rows,
+        row_choices=ROWS,
+        shown=_shown(actor),
+        columns=COLUMNS,
+        sorts=SORTS,
+        states=STATES,
+        verified=VERIFIED,
+        signed_in=SIGNED_IN,
+        chips=_chips(asked),
+        roles=policy.grantable_roles(actor),
+        known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
+        role_form=RoleForm(formdata=None),
+    )
+
+
+@blueprint.post("/columns")
+@signed_in
+def columns(actor: Actor) -> Response:
+    form = ColumnsForm()
+    if not form.carry_out(services.choose_columns, by=actor):
+        raise Invalid("Choose columns from the list, and 25, 50 or 100 rows.")
+    return go_to("users.index", notice="Saved.")
+
+
+@blueprint.get("/access")
+@signed_in
+def access(actor: Actor) -> Response:
+    """Who may do what, asked of the rules themselves."""
+    groups: dict[str, list[Any]] = {}
+    for line in policy.table_of_roles():
+        groups.setdefault(line[0], []).append(line)
+    return page("users/access.html", groups=groups, ladder=policy.LADDER, why=_why_not(actor))
+
+
+@blueprint.get("/<uuid:user_id>")
+@requires(policy.administers_organization)
+def show(user: User, actor: Actor) -> Response:
+    return _user_page(user, actor)
+
+
+@blueprint.post("/<uuid:user_id>/role")
+@requires(policy.administers_organization)
+def change_role(user: User, actor: Actor) -> Response:
+    form = RoleForm()
+    done = form.carry_out(services.change_role, user, by=actor)
+    return _answer(done, form, user, actor, f"{user.full_name} is now {_role_in_words(user)}, and signs in anew." if done else "")
+
+
+@blueprint.route("/<uuid:user_id>/deactivate", methods=["GET", "POST"])
+@requires(policy.administers_organization)
+def deactivate(user: User, actor: Actor) -> Response:
+    if request.method == "GET":
+        return page_or_fragment("users/deactivate.html", "users/_deactivate.html", user=user, may=policy.can_deactivate(actor, user))
+    return _decided(services.deactivate, user, actor, "{} is deactivated and signed out everywhere.")
+
+
+@blueprint.post("/<uuid:user_id>/reactivate")
+@requires(policy.administers_organization)
+def reactivate(user: User, actor: Actor) -> Response:
+    return _decided(services.reactivate, user, actor, "{} can sign in again.")
+
+
+@blueprint.post("/<uuid:user_id>/sign-out")
+@requires(policy.administers_organization)
+def sign_out(user: User, actor: Actor) -> Response:
+    return _decided(services.sign_out_everywhere, user, actor, "{} is signed out everywhere.")
+
+
+@blueprint.route("/<uuid:user_id>/remove", methods=["GET", "POST"])
+@requires(policy.administers_organization)
+def remove(user: User, actor: Actor) -> Response:
+    form = RemoveForm()
+    if form.carry_out(services.remove, user, by=actor):
+        return go_to("users.index", notice="The account was removed. Its entries in the audit log stay.")
+    status = 422 if form.is_submitted() else 200
+    return page("users/remove.html", status=status, user=user, form=form, may=policy.can_remove(actor, user))
+
+
+@blueprint.route("/<uuid:user_id>/hand-over", methods=["GET", "POST"])
+@requires(policy.administers_organization)
+def hand_over(user: User, actor: Actor) -> Response:
+    form = HandOverForm()
+    if form.carry_out(services.hand_over, user, by=actor):
+        return go_to("auth.sign_in", notice="You handed over the administration. Sign in to go on.", organization=actor.subdomain)
+    status = 422 if form.is_submitted() else 200
+    return page("users/hand_over.html", status=status, user=user, form=form, may=policy.can_hand_over(actor, user))
+
+
+def _asked() -> FindUsers:
+    try:
+        return FindUsers.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise Invalid(fields={str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}) from None
+
+
+def _shown(actor: Actor) -> list[str]:
+    """The columns that the reader chose, all where she chose none; the name stands always."""
+    if actor.table_columns is None:
+        return list(COLUMNS)
+    chosen = actor.table_columns.split(",")
+    return [name for name in COLUMNS if name == "name" or name in chosen]
+
+
+def _chips(asked: FindUsers) -> list[tuple[str, str]]:
+    """Each filter in words, and where the list without it is."""
+    words = {
+        "q": asked.words and f"“{asked.q.strip()}”",
+        "role": asked.role and policy.ROLE_NAMES[policy.Role(asked.role)],
+        "state": asked.state and STATES[asked.state],
+        "verified": asked.verified and VERIFIED[asked.verified],
+        "signed_in": asked.signed_in and SIGNED_IN[asked.signed_in],
+    }
+    return [(word, url_for("users.index", **asked.query(**{name: None}))) for name, word in words.items() if word]
+
+
+def _decided(act: Callable[..., None], user: User, actor: Actor, notice: str) -> Response:
+    """An act that needs nothing but the decision."""
+    try:
+        act(user, by=actor)
+    except Invalid as refusal:
+        rollback()
+        form = RoleForm(formdata=None)
+        form.blame(["role"], " ".join(refusal.fields.values()) or refusal.message)
+        return _answer(False, form, user, actor, "")
+    return _answer(True, RoleForm(formdata=None), user, actor, notice.format(user.full_name))
+
+
+def _answer(done: bool, form: RoleForm, user: User, actor: Actor, notice: str) -> Response:
+    """The row as it is now for htmx; a browser goes back to where it was, or sees the user's page with the reason."""
+    fresh = services.account(actor.tenant_id, user.id)
+    if done:
+        back = request.form.get("back", "")
+        where = ("users.show", {"user_id": user.id}) if back == "user" else ("users.index", {})
+        return inline("users/_row.html", where[0], where[1], notice=notice, **_row(fresh, actor, form))
+    return page_or_fragment("users/show.html", "users/_row.html", status=422, **_row(fresh, actor, form), **_of_user(fresh, actor))
+
+
+def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
+    return {"user": user, "role_form": form, "shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor)}
+
+
+def _of_user(user: Any, actor: Actor) -> dict[str, Any]:
+    entries = audit.about(actor.tenant_id, user.id, HISTORY)
+    return {
+        "states": STATES,
+        "history": [{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
+        "history_limit": HISTORY,
+    }
+
+
+def _user_page(user: User, actor: Actor) -> Response:
+    return page("users/show.html", **_row(user, actor, RoleForm(formdata=None)), **_of_user(user, actor))
+
+
+def _role_in_words(user: User) -> str:
+    return policy.ROLE_NAMES[policy.Role(user.role)].lower()
+
+
+def _why_not(actor: Actor) -> list[tuple[str, policy.Answer]]:
+    """What the reader may not do, and why."""
+    asked = [(line.words, line.ask(actor)) for line in policy.PERMISSIONS]
+    return [(words, answer) for words, answer in asked if not answer]
