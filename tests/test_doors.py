@@ -35,7 +35,7 @@ SPECIMENS: dict[str, Any] = {
     "job_id": lambda cast: id_of(cast.acme, "job"),
     "invitation_id": lambda cast: id_of(cast.acme, "invitation"),
     "code_id": lambda cast: id_of(cast.acme, "code"),
-    "credential": lambda cast: f"{cast.acme.id.hex}.CANARY-acme",
+    "credential": lambda cast: f"{cast.acme.id.hex}.secret-of-acme",
 }
 
 

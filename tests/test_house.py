@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},
 }
 # The processes around the application, the rooms below it, which look at each other only, and the testers' kit, which nothing else uses.
-MACHINERY = {"__init__", "serve", "processes", "handover", "slow_clients", "system"}
+MACHINERY = {"__init__", "framework", "serve", "processes", "handover", "slow_clients", "system"}
 MACHINE_ROOMS = {"database", "worker", "testing"}
 PRIVATE = {"pages", "api", "forms"}
 ALL = [path for path in PORTAL.rglob("*.py") if path.parent.name not in MACHINE_ROOMS and path.stem not in MACHINERY]

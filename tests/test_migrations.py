@@ -54,7 +54,7 @@ CATALOG = {
     "column grants": """
         SELECT relname, attname, grantee::regrole::text, privilege_type
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid CROSS JOIN aclexplode(attacl)
-        WHERE relnamespace = 'public'::regnamespace""",
+        WHERE relnamespace = 'public'::regnamespace AND NOT attisdropped""",
     "policies": "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies",
     "functions": "SELECT oid::regprocedure::text, prosrc, proacl::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     "triggers": "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, insert, null, select, text, update
+from sqlalchemy import delete, func, null, select, text, update
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
@@ -16,17 +16,15 @@ from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth import services as auth
-from portal.auth.models import IdempotencyKey
 from portal.auth.throttle import CodeTries
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid
 from portal.extensions import constraint_of, db, release, rollback, settings
 from portal.users import services as users
 from portal.users.models import Role, User
-from portal.values import code_hash, email_key, fingerprint, new_code, username_key
+from portal.values import code_hash, email_key, new_code, username_key
 
 WRONG = "The organization or the code is not right, or the code is not open any more. Ask an administrator of the organization."
-NONCE_LIFE = timedelta(days=1)
 OPEN = text("""
     SELECT c.id, c.label, c.needs_approval, t.name AS organization, t.subdomain FROM access_codes c JOIN tenants t ON t.id = c.tenant_id
     WHERE c.tenant_id = :tenant AND c.secret_hash = :hash AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now())
@@ -65,14 +63,7 @@ def access_code(tenant_id: UUID, code_id: UUID) -> AccessCode | None:
 def make(command: MakeCode, *, nonce: str, by: Actor) -> str:
     """Make a code and return it: it is shown once and kept as a hash. Raises Conflict for a form that was sent before."""
     code, code_id = new_code(), uuid7()
-    once = insert(IdempotencyKey).values(
-        tenant_id=by.tenant_id, key=fingerprint(nonce), action="make_code", result_id=code_id, expires_at=datetime.now(UTC) + NONCE_LIFE
-    )
-    try:
-        with db.session.begin_nested():
-            db.session.execute(once)
-    except IntegrityError:
-        raise Conflict("This form was sent before, and has made its code. Open the page anew to make another.") from None
+    auth.only_once(nonce, "make_code", tenant_id=by.tenant_id, made=code_id)
     db.session.add(
         AccessCode(
             id=code_id,

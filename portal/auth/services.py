@@ -6,21 +6,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from portal import policy
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth.commands import ChangePassword, Confirmed, SignIn
-from portal.auth.models import SignInSession
+from portal.auth.models import IdempotencyKey, SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
 from portal.database.reading import Reading
-from portal.errors import Invalid
+from portal.errors import Conflict, Invalid
 from portal.extensions import commit, db, on_its_own, release, settings
 from portal.users.models import User
-from portal.values import credential_parts, device_name, email_key, full_name, new_credential, username_key
+from portal.values import credential_parts, device_name, email_key, fingerprint, full_name, new_credential, username_key
 
+NONCE_LIFE = timedelta(days=1)
 WRONG = "The organization, the name or the password is not right, or this account cannot sign in."
 
 
@@ -259,6 +261,18 @@ def change_password(command: ChangePassword, *, by: Actor) -> str:
     credential = open_session(by.tenant_id, by.id, by.role, epoch, by.origin)
     audit.record("password_changed", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id)
     return credential
+
+
+def only_once(nonce: str, action: str, *, tenant_id: UUID, made: UUID) -> None:
+    """Note within the running transaction what the form with this nonce makes; the same form, sent again, raises Conflict."""
+    key = IdempotencyKey(
+        tenant_id=tenant_id, key=fingerprint(nonce), action=action, result_id=made, expires_at=datetime.now(UTC) + NONCE_LIFE
+    )
+    try:
+        with db.session.begin_nested():
+            db.session.add(key)
+    except IntegrityError:
+        raise Conflict("This form was sent before, and what it makes is made. Open its page anew to make another.") from None
 
 
 def note_refusal(actor: Actor, path: str, reason: str) -> None:

@@ -32,9 +32,9 @@ class Bound:
 
     @cached_property
     def settings(self) -> str:
-        """What says so to PostgreSQL, always all of it, "" where there is nothing. Raises ValueError for what is neither id nor role."""
+        """What says so to PostgreSQL, always all of it, "" where there is nothing. Raises TypeError for what is no role, ValueError for no id."""
         if not ROLE.fullmatch(self.role):
-            raise ValueError(f"{self.role!r} is no role")
+            raise TypeError("no role")
         tenant, user = (str(UUID(str(id_))) if id_ else "" for id_ in (self.tenant, self.user))
         return f"SET LOCAL app.tenant_id = '{tenant}'; SET LOCAL app.user_id = '{user}'; SET LOCAL app.role = '{self.role}'; "
 

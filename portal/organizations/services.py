@@ -1,7 +1,6 @@
 """What people do with organizations."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth import services as auth
-from portal.auth.models import IdempotencyKey
 from portal.database import tenancy
 from portal.database.reading import Reading
 from portal.errors import Conflict, Forbidden, Invalid
@@ -25,7 +23,6 @@ from portal.users import services as users
 from portal.users.models import Role
 from portal.values import Address, clean_subdomain, fingerprint, known_parts
 
-NONCE_LIFE = timedelta(days=1)
 MADE_BY = text("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch
     FROM idempotency_keys k JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.result_id JOIN tenants t ON t.id = k.tenant_id
@@ -118,10 +115,7 @@ def _register(command: RegisterOrganization, password: str, origin: Origin, nonc
         last_name=command.admin_last_name,
         hashed_password=password,
     )
-    expires_at = datetime.now(UTC) + NONCE_LIFE
-    db.session.add(
-        IdempotencyKey(tenant_id=tenant_id, key=fingerprint(nonce), action="register", result_id=admin_id, expires_at=expires_at)
-    )
+    auth.only_once(nonce, "register", tenant_id=tenant_id, made=admin_id)
     mail.queue(
         "welcome",
         tenant_id=tenant_id,

@@ -65,7 +65,7 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
         "conversation_agents": {**part, "agent_type": word, "configuration": word, "agent_id": helper, "is_active": True},
         "sessions": session(tenant, "session", expires_at=later),
         "invitations": {
-            "tenant_id": own, "id": id_of(tenant, "invitation"), "user_id": person, "secret_hash": digest(word), "line": word,
+            "tenant_id": own, "id": id_of(tenant, "invitation"), "user_id": person, "secret_hash": digest(f"secret-of-{tenant.subdomain}"), "line": word,
             "invited_by": person, "expires_at": later,
         },
         "access_codes": {
