@@ -85,7 +85,7 @@ def _slot() -> Iterator[None]:
         while not any(_taken(file) for file in files):
             if time.monotonic() > deadline:
                 raise Unavailable("Too many people sign in at this moment. Try again in a few seconds.", retry_after=5)
-            time.sleep(0.01)
+            time.sleep(0.003)
         yield
     finally:
         for file in files:

@@ -57,15 +57,15 @@ FIND_ACTOR_AGAIN = Reading(f"""
     SELECT {ACTOR} FROM users u JOIN tenants t ON t.id = u.tenant_id
     WHERE u.tenant_id = %(tenant)s AND u.id = %(user)s AND u.is_active AND t.is_active""")
 SEEN = text("UPDATE sessions SET seen_at = now() WHERE tenant_id = :tenant AND id = :session")
-FIND_ACCOUNT = text("""
+FIND_ACCOUNT = Reading("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
     FROM users u JOIN tenants t ON t.id = u.tenant_id
-    WHERE u.tenant_id = :tenant AND (u.email_key = :email_key OR u.username_key = :username_key)
-    ORDER BY u.email_key IS NOT DISTINCT FROM :email_key DESC LIMIT 1""")
+    WHERE u.tenant_id = %(tenant)s AND (u.email_key = %(email_key)s OR u.username_key = %(username_key)s)
+    ORDER BY u.email_key IS NOT DISTINCT FROM %(email_key)s DESC LIMIT 1""")
 OWN_SESSIONS = Reading(f"""
     SELECT s.id, s.user_agent, s.network, s.created_at, s.seen_at
     {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.user_id = %(user)s AND {IS_OPEN} ORDER BY s.seen_at DESC, s.id LIMIT 50""")
-DIRECTORY = text("SELECT id FROM organization_directory(:subdomain)")
+DIRECTORY = Reading("SELECT id FROM organization_directory(%(subdomain)s)")
 
 
 def open_parameters() -> dict[str, Any]:
@@ -81,9 +81,8 @@ def organization_id(subdomain: str) -> UUID | None:
     """The id behind a subdomain, the only thing that is visible without a tenant."""
     release()
     with tenancy.bound(None):
-        found = db.session.execute(DIRECTORY, {"subdomain": subdomain}).scalar()
-        release()
-    return found
+        found = DIRECTORY.one(subdomain=subdomain)
+    return found.id if found else None
 
 
 def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Actor | None:
@@ -125,8 +124,7 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
     tenant = organization_id(command.organization.lower()) or uuid4()  # an id that no tenant has: the same work for unknown ones
     tenancy.bind(tenant)
     keys = {"tenant": tenant, "email_key": _key(email_key, command.login), "username_key": _key(username_key, command.login)}
-    account = db.session.execute(FIND_ACCOUNT, keys).first()
-    release()  # no connection is held while hashing
+    account = FIND_ACCOUNT.one(**keys)  # no connection is held while hashing
     right, fresh_hash = passwords.verified(command.password.get_secret_value(), account.hashed_password if account else None)
     if account is None or not right or not account.may_sign_in:
         raise Invalid(WRONG)

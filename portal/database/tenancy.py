@@ -32,7 +32,7 @@ class Bound:
 
     @cached_property
     def settings(self) -> str:
-        """What says so to PostgreSQL, always all of it, "" where there is nothing. Raises TypeError for what is no role, ValueError for no id."""
+        """What says so to PostgreSQL: always all of it, "" where there is nothing. Raises for what is neither id nor role."""
         if not ROLE.fullmatch(self.role):
             raise TypeError("no role")
         tenant, user = (str(UUID(str(id_))) if id_ else "" for id_ in (self.tenant, self.user))
@@ -80,8 +80,9 @@ def bound(tenant: UUID | None, *, user: UUID | None = None, role: str = "", pool
         yield
     finally:
         session = current_app.extensions["sqlalchemy"].session
-        session.rollback()
-        session.expunge_all()
+        if session.registry.has():
+            session.rollback()
+            session.expunge_all()
         g.pop("bound", None)
         if before is not None:
             g.bound = before
