@@ -1,6 +1,7 @@
 """How templates become pages: what never differs is settled when they are compiled, and what is shown is escaped without a detour."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -88,15 +89,20 @@ def control(field: Any, kind: str | None, type: str | None, label: str | None, m
     )
 
 
+def options(choices: Iterable[tuple[str, str]], chosen: str | None) -> Markup:
+    """The options of a choice: (value, words), the chosen one selected."""
+    told = [
+        f'<option value="{escaped(value)}"{" selected" if value == chosen else ""}>{escaped(words)}</option>' for value, words in choices
+    ]
+    return Markup("".join(told))  # noqa: S704  (escaped above)
+
+
 def options_among(choices: list[tuple[str, str]], typed: str) -> Markup:
     """Options where the value may be a code, a name, or something typed before the list was known: that stays, as what it is."""
     low = typed.lower()
-    chosen = [code for code, name in choices if low in (code.lower(), name.lower())][-1:] if typed else []
-    told = ['<option value="">Choose one</option>']
-    if typed and not chosen:
-        told.append(f'<option value="{escaped(typed)}" selected>{escaped(typed)} (not in this list)</option>')
-    told += [f'<option value="{escaped(code)}"{" selected" if code in chosen else ""}>{escaped(name)}</option>' for code, name in choices]
-    return Markup("".join(told))  # noqa: S704  (escaped above)
+    known = [code for code, name in choices if low in (code.lower(), name.lower())] if typed else [""]
+    unknown = [] if known else [(typed, f"{typed} (not in this list)")]
+    return options([("", "Choose one"), *unknown, *choices], known[-1] if known else typed)
 
 
 class Templates(Environment):
@@ -115,4 +121,4 @@ class Templates(Environment):
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension(Settled)
     app.jinja_env.filters["url_for"] = app.url_map.bind("").build
-    app.jinja_env.globals.update(control=control, options_among=options_among)
+    app.jinja_env.globals.update(control=control, options=options, options_among=options_among)
