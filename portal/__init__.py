@@ -59,7 +59,6 @@ def _configure(app: "Flask", settings: Settings) -> None:
         COMPRESS_ZSTD_LEVEL=1,
         COMPRESS_BR_LEVEL=2,
         COMPRESS_LEVEL=3,
-        COMPRESS_EVALUATE_CONDITIONAL_REQUEST=False,  # no page has an ETag or a date
     )
     _trust_hosts(app, settings)
     logging.getLogger("portal").setLevel(logging.INFO)

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 from flask import Response, current_app, request
 from flask_compress import Compress
+from flask_compress.flask_compress import _choose_algorithm, _compress_data
 from flask_limiter import Limiter
 from flask_login import LoginManager
 from flask_sqlalchemy import SQLAlchemy
@@ -16,6 +19,26 @@ from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 from portal.config import Settings
 from portal.database.tenancy import PortalSession
 from portal.values import fingerprint, network_of
+
+SMALLEST = 500  # bytes that are compressed
+
+
+class Compression(Compress):
+    """Flask-Compress's choice and means, without the looks at what no page of ours has: a validator, a Vary of its own, an old encoding."""
+
+    def after_request(self, response: Any) -> Response:
+        body = response.response
+        if not isinstance(body, list) or not 200 <= response.status_code < 300 or sum(map(len, body)) < SMALLEST:
+            return response
+        kind = (response.content_type or "").partition(";")[0]
+        algorithm = _chosen(self.enabled_algorithms, request.headers.get("Accept-Encoding", ""))
+        if algorithm and kind in self.compress_mimetypes_set and "Content-Encoding" not in response.headers:
+            response.set_data(_compress_data(current_app._get_current_object(), response.get_data(), algorithm))  # type: ignore[attr-defined]
+            response.headers.add("Content-Encoding", algorithm)
+        return response
+
+
+_chosen = lru_cache(maxsize=256)(_choose_algorithm)
 
 
 class Login(LoginManager):
@@ -31,7 +54,7 @@ class Login(LoginManager):
 db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": False})
 login = Login()
 csrf = CSRFProtect()
-compress = Compress()
+compress = Compression()
 limiter = Limiter(key_func=lambda: fingerprint(network_of(request.remote_addr or "")).hex())
 
 

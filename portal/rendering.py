@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -120,5 +121,5 @@ class Templates(Environment):
 
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension(Settled)
-    app.jinja_env.filters["url_for"] = app.url_map.bind("").build
+    app.jinja_env.filters["url_for"] = cache(app.url_map.bind("").build)
     app.jinja_env.globals.update(control=control, options=options, options_among=options_among)

@@ -33,15 +33,16 @@ def init_app(app: Flask) -> None:
 
 
 def everywhere() -> dict[str, Any]:
+    actor, ours = reader(), settings()
     return {
         "csrf_token": csrf_token,
-        "current_user": g.get("_login_user", current_user),
+        "current_user": actor or g.get("_login_user", current_user),
         "policy": policy,
         "theme": current_theme(),
-        "density": getattr(reader(), "density", None) or "comfortable",
+        "density": getattr(actor, "density", None) or "comfortable",
         "navigation": navigation,
-        "registration_open": settings().registration == "open",
-        "insecure": settings().insecure,
+        "registration_open": ours.registration == "open",
+        "insecure": ours.insecure,
     }
 
 
@@ -61,13 +62,14 @@ def current_theme() -> str:
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
     address: Any = current_app.jinja_env.filters["url_for"]
-    open_doors = [(label, address(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(current_user)]
-    return [{"label": label, "url": url, "current": _leads_here(url)} for label, url in open_doors]
+    who, path = reader() or current_user, request.path
+    open_doors = [(label, address(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(who)]
+    return [{"label": label, "url": url, "current": _leads(path, url)} for label, url in open_doors]
 
 
-def _leads_here(url: str) -> bool:
+def _leads(path: str, url: str) -> bool:
     """The page itself, or one below it; every page is below the overview, which counts for itself only."""
-    return request.path == url or (url != "/" and request.path.startswith(f"{url}/"))
+    return path == url or (url != "/" and path.startswith(f"{url}/"))
 
 
 @cache
