@@ -1,7 +1,7 @@
 # `make` alone tells what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint lock
+.PHONY: help run install test lint bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,8 +22,11 @@ lint: $(VENV)/.installed-dev  ## look at style, types and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	$(BIN)/djlint --quiet --lint templates
+	$(BIN)/djlint --quiet --lint templates bench/templates
 	$(BIN)/python tests/vendor/htmx.org-4.0.1/upgrade-check.py --no-color templates static/portal.js
+
+bench: $(VENV)/.installed  ## measure a part beside the smallest honest Flask page, into docs/performance.md (PART=foundation; without it: the parts)
+	@exec $(BIN)/python -m bench $(PART)
 
 lock: $(VENV)/.installed  ## pin the newest allowed packages, with hashes, into requirements*.txt
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv; install it from https://docs.astral.sh/uv/, then try again." >&2; exit 1; }

@@ -4,8 +4,10 @@ import sys
 
 from portal import create_app
 from portal.config import SettingsRefused
+from portal.system import pass_gate
 
 try:
     app = create_app()
 except SettingsRefused as refused:
     sys.exit(str(refused))
+pass_gate()

@@ -95,9 +95,9 @@ def _guarded(view: View, question: Question | None) -> View:
 
     @wraps(view)
     def door(**url: UUID) -> Any:
-        if not current_user.is_authenticated:
-            raise Unauthenticated
         actor = current_user._get_current_object()
+        if not actor.is_authenticated:
+            raise Unauthenticated
         if is_platform(actor.role):
             auth.act_above(actor)
         seen = _seen(url, actor, {*asked, *wanted})

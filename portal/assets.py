@@ -26,7 +26,7 @@ def init_app(app: Flask, static: Path, instance: Path | None) -> None:
     noise = WhiteNoise(app.wsgi_app, max_age=FOREVER, allow_all_origins=False, add_headers_function=add_headers)
     noise.add_files(str(folder), prefix=f"static/{digest}/")
     app.wsgi_app = noise  # type: ignore[method-assign]
-    app.jinja_env.globals["static_url"] = lambda name: f"/static/{digest}/{name}"
+    app.jinja_env.globals["static_url"] = app.jinja_env.filters["static_url"] = lambda name: f"/static/{digest}/{name}"
 
 
 def add_headers(headers: object, path: str, url: str) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
-from flask import current_app, request
+from flask import Response, current_app, request
 from flask_compress import Compress
+from flask_compress.flask_compress import _choose_algorithm, _compress_data
 from flask_limiter import Limiter
 from flask_login import LoginManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import event
@@ -18,24 +20,63 @@ from portal.config import Settings
 from portal.database.tenancy import PortalSession
 from portal.values import fingerprint, network_of
 
+SMALLEST = 500  # bytes that are compressed
+
+
+class Compression(Compress):
+    """Flask-Compress's choice and means, without the looks at what no page of ours has: a validator, a Vary of its own, an old encoding."""
+
+    def after_request(self, response: Any) -> Response:
+        body = response.response
+        if not isinstance(body, list) or not 200 <= response.status_code < 300 or sum(map(len, body)) < SMALLEST:
+            return response
+        kind = (response.content_type or "").partition(";")[0]
+        algorithm = _chosen(self.enabled_algorithms, request.headers.get("Accept-Encoding", ""))
+        if algorithm and kind in self.compress_mimetypes_set and "Content-Encoding" not in response.headers:
+            response.set_data(_compress_data(current_app._get_current_object(), response.get_data(), algorithm))  # type: ignore[attr-defined]
+            response.headers.add("Content-Encoding", algorithm)
+        return response
+
+
+_chosen = lru_cache(maxsize=256)(_choose_algorithm)
+
+
+class Login(LoginManager):
+    """Of a session nothing counts but its credential, and there is no cookie that remembers more; so neither is looked for."""
+
+    def _session_protection_failed(self) -> bool:
+        return False
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        return response
+
+
 db = SQLAlchemy(session_options={"class_": PortalSession, "expire_on_commit": False})
-migrate = Migrate(db=db)
-login = LoginManager()
+login = Login()
 csrf = CSRFProtect()
-compress = Compress()
+compress = Compression()
 limiter = Limiter(key_func=lambda: fingerprint(network_of(request.remote_addr or "")).hex())
 
 
+def in_transaction() -> bool:
+    """Whether one was begun; most pages only read, and have none."""
+    return bool(db.session.registry.has() and db.session().in_transaction())
+
+
 def commit() -> None:
-    db.session.commit()
+    if in_transaction():
+        db.session.commit()
 
 
 def rollback() -> None:
-    db.session.rollback()
+    if in_transaction():
+        db.session.rollback()
 
 
 def release() -> None:
     """Give the connection back before slow work (hashing); refuses to throw away what was written."""
+    if not in_transaction():
+        return
     if db.session.info.get("wrote") or db.session.new or db.session.dirty or db.session.deleted:
         raise RuntimeError("release() would throw away what this transaction wrote")
     db.session.rollback()

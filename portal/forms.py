@@ -7,18 +7,29 @@ from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
+from flask_wtf.csrf import _FlaskFormCSRF
 from flask_wtf.form import _Auto
 from pydantic import BaseModel, ValidationError
 from wtforms import Field, Form, FormField, HiddenField, PasswordField
 
 from portal.errors import Conflict, Invalid
+from portal.signing import csrf_token
 from portal.values import fingerprint
+
+
+class Tokens(_FlaskFormCSRF):
+    """The token of the page, which its other forms carry too."""
+
+    def generate_csrf_token(self, csrf_token_field: Any) -> str:
+        return csrf_token()
 
 
 class ModelForm(FlaskForm):
     """A form over a command: its fields bear the command's names, its faults stand beside them."""
 
     class Meta(FlaskForm.Meta):
+        csrf_class = Tokens
+
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
             """Forms read what forms send; Flask-WTF would take a JSON body too, with values of any type."""
             if formdata is not _Auto:

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NoReturn
 
 from dotenv import dotenv_values
 
@@ -17,14 +16,15 @@ from portal.database.binaries import installed
 from portal.database.folder import FOR_ROOT, claim, instance_path
 from portal.system import Account, StartRefused, enterable, libc, say, serving_account, within_reach
 
+PR_SET_DUMPABLE = 4
 CLONE_NEWNS, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x2, 0x4, 0x1000, 0x4000, 0x40000
 
 
-def hand_over(settings: Settings, listener: int) -> NoReturn:
-    """Replace this process by one of the serving account, which inherits the listening socket's descriptor."""
+def hand_over(settings: Settings) -> None:
+    """Make this process one of the serving account, for good: it has no way back to root."""
     account = serving_account(settings.run_as)
     folder = instance_path(settings)
-    env = _environment(account, folder, listener)
+    env = _environment(account, folder)
     if not sys.dont_write_bytecode:
         compileall.compile_dir(ROOT / "portal", quiet=2)
     _show_code_to(account)
@@ -32,20 +32,21 @@ def hand_over(settings: Settings, listener: int) -> NoReturn:
     if folder == FOR_ROOT.resolve() and not settings.instance_path:
         say(f"{ROOT / 'instance'} is out of reach for the account {account.name}, so the data is kept in {folder}.")
     claim(folder, account)
-    os.set_inheritable(listener, True)
     _become(account)
     os.chdir(ROOT)
-    os.execve(sys.executable, [sys.executable, "-m", "portal.serve"], env)  # noqa: S606
+    os.environ.clear()
+    os.environ.update(env)
+    sys.dont_write_bytecode = True
 
 
-def _environment(account: Account, folder: Path, listener: int) -> dict[str, str]:
+def _environment(account: Account, folder: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SUDO_", "XDG_"))}
     private = ROOT / ".env"
     if private.exists() and not within_reach(private, account):  # root read it; its values go on, its text does not
         given = {name: value for name, value in env.items() if value}
         env = {name: value for name, value in dotenv_values(private).items() if value} | given
     identity = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}
-    return env | identity | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PORTAL_LISTENER": str(listener)}
+    return env | identity | {"INSTANCE_PATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _become(account: Account) -> None:
@@ -53,6 +54,7 @@ def _become(account: Account) -> None:
         os.initgroups(account.name, account.gid)
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # its own files below /proc are its own, as those of any process of that account
     except OSError as error:
         raise StartRefused(
             f"Root may not become {account.name} here ({error.strerror}); start the portal as an ordinary account."

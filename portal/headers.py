@@ -48,10 +48,10 @@ def refuse_cross_site() -> None:
 
 
 def add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if settings().https:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    """What a view has set itself stays. All at once: each single look into the headers goes through all of them."""
+    ours = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if settings().https else {})
     if session.accessed or request.method not in SAFE:
         response.headers["Cache-Control"] = "no-store"
+    present = {name.lower() for name, _ in response.headers}
+    response.headers.extend([(name, value) for name, value in ours.items() if name.lower() not in present])
     return response

@@ -8,34 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from portal.config import NOT_FOR_CHILDREN, ROOT, Settings
-from portal.system import StartRefused, end, say, spawn
+from portal.system import GATE, Ending, StartRefused, end, say, spawn
 
 GRACE = 10  # seconds that requests under way get when everything stops
-
-
-class Stopped(BaseException):
-    """Somebody asked this process to end."""
-
-
-class Ending:
-    """Whether somebody asked this process to end; `ask` is the handler of the signals that do."""
-
-    asked = False
-
-    def ask(self, _number: int, _frame: object) -> None:
-        """Ends at once what is under way; asking again does not disturb the ending."""
-        if not self.asked:
-            self.asked = True
-            raise Stopped
-
-    def check(self) -> None:
-        """Called between steps: Python drops what a handler raises while it runs callbacks of its own, as around a fork."""
-        if self.asked:
-            raise Stopped
 
 
 class Processes:
@@ -47,11 +27,22 @@ class Processes:
         self.options = gunicorn_options(settings, listener.fileno(), instance)
         self.web: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
+        self.gate: int | None = None
+
+    def load(self) -> None:
+        """Have the web server load the portal, and wait with it at the gate."""
+        waiting, self.gate = os.pipe()
+        command = [sys.executable, "-m", "gunicorn", *self.options, "wsgi:app"]
+        descriptors = [self.listener.fileno(), waiting]
+        self.web = spawn(command, env=self.env | {GATE: str(waiting)}, cwd=ROOT, pass_fds=descriptors, last_signal=signal.SIGQUIT)
+        os.close(waiting)
 
     def start(self) -> None:
-        """Start both; returns when the web server answers."""
-        command = [sys.executable, "-m", "gunicorn", *self.options, "wsgi:app"]
-        self.web = spawn(command, env=self.env, cwd=ROOT, pass_fds=[self.listener.fileno()], last_signal=signal.SIGQUIT)
+        """Open the gate and start the worker; returns when the web server answers."""
+        if self.web is None or self.gate is None:
+            raise RuntimeError("start() before load()")
+        with suppress(OSError):  # it may have ended already
+            os.write(self.gate, b"\n")
         deadline = time.monotonic() + 60
         while not _healthy(self.listener, self.settings.hostname):
             self.ending.check()
@@ -76,7 +67,10 @@ class Processes:
         raise StartRefused("The web server ended by itself; the reason stands above. Start the portal again.")
 
     def stop(self) -> None:
-        """Let requests end, then have both ended."""
+        """Let requests end, then have both ended; nothing more happens when they have."""
+        if self.gate is not None:
+            os.close(self.gate)
+            self.gate = None
         if self.worker and self.worker.poll() is None:
             self.worker.terminate()
         if self.web:

@@ -60,6 +60,7 @@ SENTENCES = {
 }
 
 
+VARY = "Cookie, HX-Request-Type, Accept-Encoding"
 A_YEAR = 60 * 60 * 24 * 365
 FASTER = "Somebody else changed the same thing just now. Nothing was saved; look again and repeat what is still needed."
 
@@ -133,7 +134,10 @@ def finish(response: Response) -> Response:
         extensions.rollback()
     else:
         response = _committed(response)
-    response.vary.update(["Cookie", "HX-Request-Type"])
+    if "Vary" in response.headers:
+        response.vary.update(VARY.split(", "))
+    else:
+        response.headers["Vary"] = VARY
     return response
 
 

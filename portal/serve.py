@@ -7,15 +7,13 @@ import socket
 import sys
 import time
 from contextlib import ExitStack, closing, suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from portal.config import Settings, SettingsRefused, load_settings
-from portal.database import connect, health
-from portal.database.cluster import DATABASE, Instance, with_database
-from portal.database.folder import instance_path
-from portal.database.provision import provision
-from portal.processes import Ending, Kept, Processes, Stopped
-from portal.system import StartRefused, die_with_parent, say
+from portal.system import Ending, StartRefused, Stopped, die_with_parent, say
+
+if TYPE_CHECKING:  # root, who hands over, needs nothing of the database
+    from portal.database.cluster import Instance
 
 READY = "Thanotopolis Portal is ready: {url} (first super_admin: .venv/bin/flask create-super-admin)"
 
@@ -25,14 +23,15 @@ def main() -> int:
     ending = Ending()
     try:
         _obey_signals(ending)
-        if "MAKELEVEL" in os.environ:  # a killed make must not leave a portal that no Ctrl-C reaches
-            die_with_parent(signal.SIGTERM)
+        _end_with_make()
         settings = load_settings()
         listener = _listener(settings)
         if os.geteuid() == 0:
             from portal.handover import hand_over
 
-            hand_over(settings, listener.fileno())
+            hand_over(settings)
+            settings = load_settings()
+            _end_with_make()  # the kernel forgets it when the account changes
         return serve(settings, listener, ending)
     except (SettingsRefused, StartRefused) as refused:
         say(str(refused))
@@ -42,18 +41,27 @@ def main() -> int:
 
 
 def serve(settings: Settings, listener: socket.socket, ending: Ending) -> NoReturn:
-    """Start everything, announce it, and keep it alive; ends only by an exception."""
+    """Start everything, announce it, and keep it alive; ends only by an exception.
+
+    The web server loads the portal while the database starts and is looked at; it serves when both are done.
+    """
+    from portal.database.cluster import with_database
+    from portal.processes import Kept, Processes
+
     with ExitStack() as stack:
         instance, embedded = _instance(settings), settings.embedded
+        settings = with_database(settings)
+        processes = Processes(settings, listener, instance.path, ending, embedded=embedded)
+        stack.callback(processes.stop)
+        processes.load()
+        ending.check()
         if embedded:
             stack.enter_context(instance.running(own=True, patience=10))
-            provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
-        settings = with_database(settings)
+            stack.callback(processes.stop)  # before the database
+            _provision(instance)
         ending.check()
         check_database(settings)
         ending.check()
-        processes = Processes(settings, listener, instance.path, ending, embedded=embedded)
-        stack.callback(processes.stop)
         processes.start()
         with suppress(OSError):
             print(READY.format(url=settings.public_url), flush=True)
@@ -62,6 +70,8 @@ def serve(settings: Settings, listener: socket.socket, ending: Ending) -> NoRetu
 
 def check_database(settings: Settings) -> None:
     """Raises StartRefused unless the database may be served on; migrates it where the owner's address is known."""
+    from portal.database import health
+
     urls = [settings.database_url, settings.platform_database_url, settings.worker_database_url]
     for url in filter(None, [*urls, settings.owner_database_url]):
         if refusal := health.reachable(url):
@@ -72,15 +82,27 @@ def check_database(settings: Settings) -> None:
         raise StartRefused("\n".join(dict.fromkeys(found)))
 
 
-def _instance(settings: Settings) -> Instance:
+def _instance(settings: Settings) -> "Instance":
     """The folder of local state, and the database in it when none is given: with connections for all web workers."""
-    connections = settings.web_workers * (settings.pool_size + 6) + 20
+    from portal.database.cluster import Instance
+    from portal.database.folder import instance_path
+
+    connections = settings.web_workers * (settings.pool_size + settings.web_threads + 6) + 20
     instance = Instance(instance_path(settings), run_as=settings.run_as, connections=max(100, connections))
     instance.prepare()
     return instance
 
 
+def _provision(instance: "Instance") -> None:
+    from portal.database.cluster import DATABASE
+    from portal.database.provision import provision
+
+    provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
+
+
 def _migrate(settings: Settings) -> None:
+    from portal.database import connect, health
+
     owner = settings.owner_database_url
     with closing(connect(owner or settings.database_url)) as connection:
         pending = health.migrations_pending(connection)
@@ -99,14 +121,14 @@ def _migrate(settings: Settings) -> None:
 
 
 def _faults(url: str) -> list[str]:
+    from portal.database import connect, health
+
     with closing(connect(url)) as connection:
         return health.faults(connection)
 
 
 def _listener(settings: Settings) -> socket.socket:
     """The socket that will listen, bound before anything is started; by root, so that PORT may be below 1024."""
-    if inherited := os.environ.pop("PORTAL_LISTENER", ""):
-        return socket.socket(fileno=int(inherited))
     deadline = time.monotonic() + 3  # a killed predecessor may still be leaving
     while True:
         try:
@@ -132,6 +154,12 @@ def _bound(settings: Settings) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _end_with_make() -> None:
+    """A killed make must not leave a portal that no Ctrl-C reaches."""
+    if "MAKELEVEL" in os.environ:
+        die_with_parent(signal.SIGTERM)
 
 
 def _obey_signals(ending: Ending) -> None:

@@ -13,7 +13,29 @@ from pathlib import Path
 from typing import IO
 
 PR_SET_PDEATHSIG = 1
+GATE = "PORTAL_GATE"  # in the environment of the web server: the descriptor that it waits at
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Stopped(BaseException):
+    """Somebody asked this process to end."""
+
+
+class Ending:
+    """Whether somebody asked this process to end; `ask` is the handler of the signals that do."""
+
+    asked = False
+
+    def ask(self, _number: int, _frame: object) -> None:
+        """Ends at once what is under way; asking again does not disturb the ending."""
+        if not self.asked:
+            self.asked = True
+            raise Stopped
+
+    def check(self) -> None:
+        """Called between steps: Python drops what a handler raises while it runs callbacks of its own, as around a fork."""
+        if self.asked:
+            raise Stopped
 
 
 class StartRefused(Exception):
@@ -146,6 +168,15 @@ def end(process: subprocess.Popen[bytes], *steps: tuple[int, float]) -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
+
+
+def pass_gate() -> None:
+    """Where portal.serve starts this process: wait until it says that the database may be served on, and end with it when it never does."""
+    gate = os.environ.pop(GATE, "")
+    if gate and not os.read(int(gate), 1):
+        sys.exit(1)
+    if gate:
+        os.close(int(gate))
 
 
 def say(sentence: str) -> None:

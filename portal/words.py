@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
-from flask import Flask, g, request, url_for
+from flask import Flask, current_app, g, request
 from flask_login import current_user
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from portal import policy
 from portal.audit.sentences import sentence
 from portal.extensions import settings
-from portal.values import zone
+from portal.signing import csrf_token
+from portal.values import countries, country_name, zone
 
 THEMES = ("light", "dark", "system")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
     ("Users", "users.index", policy.administers_organization),
@@ -23,19 +26,23 @@ NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] =
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(role_name=role_name, when=when, number=number, sentence=sentence, rate=rate, lasting=lasting)
+    words = (role_name, when, number, sentence, rate, lasting, country_name)
+    app.jinja_env.filters.update({word.__name__: word for word in words})
+    app.jinja_env.globals["country_options"] = country_options
     app.context_processor(everywhere)
 
 
 def everywhere() -> dict[str, Any]:
+    actor, ours = reader(), settings()
     return {
-        "current_user": current_user,
+        "csrf_token": csrf_token,
+        "current_user": actor or g.get("_login_user", current_user),
         "policy": policy,
         "theme": current_theme(),
-        "density": getattr(reader(), "density", None) or "comfortable",
+        "density": getattr(actor, "density", None) or "comfortable",
         "navigation": navigation,
-        "registration_open": settings().registration == "open",
-        "insecure": settings().insecure,
+        "registration_open": ours.registration == "open",
+        "insecure": ours.insecure,
     }
 
 
@@ -54,13 +61,33 @@ def current_theme() -> str:
 
 def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
-    open_doors = [(label, url_for(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(current_user)]
-    return [{"label": label, "url": url, "current": _leads_here(url)} for label, url in open_doors]
+    address: Any = current_app.jinja_env.filters["url_for"]
+    who, path = reader() or current_user, request.path
+    open_doors = [(label, address(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(who)]
+    return [{"label": label, "url": url, "current": _leads(path, url)} for label, url in open_doors]
 
 
-def _leads_here(url: str) -> bool:
+def _leads(path: str, url: str) -> bool:
     """The page itself, or one below it; every page is below the overview, which counts for itself only."""
-    return request.path == url or (url != "/" and request.path.startswith(f"{url}/"))
+    return path == url or (url != "/" and path.startswith(f"{url}/"))
+
+
+@cache
+def _country_options() -> tuple[str, dict[str, int]]:
+    """The options of a choice of countries, and for each code where in them its option's tag ends."""
+    text, ends = "", {}
+    for code, name in (("", "Choose a country"), *countries()):
+        text += Markup('<option value="{}"').format(code)
+        ends[code] = len(text)
+        text += Markup(">{}</option>").format(name)
+    return text, ends
+
+
+def country_options(chosen: str | None) -> Markup:
+    """All countries to choose from, the chosen one selected; made once, because there are 250 of them."""
+    text, ends = _country_options()
+    end = ends.get(chosen or "", ends[""])
+    return Markup(f"{text[:end]} selected{text[end:]}")  # noqa: S704  (escaped where it was made)
 
 
 def role_name(role: str) -> str:
@@ -93,11 +120,19 @@ def lasting(seconds: float | None) -> str:
 
 def when(moment: datetime | None) -> Markup | str:
     """A <time> in the zone that the reader chose, else in UTC, which the page's script turns into the device's; 'never' for None."""
-    if moment is None:
-        return "never"
-    chosen = getattr(reader(), "time_zone", None)
-    local = moment.astimezone(zone(chosen) if chosen else UTC)
-    name, kind = local.tzname(), "" if chosen else "when"
-    exact = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    shown = f"{local.day} {local:%b %Y, %H:%M} {name}"
-    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(kind, exact, f"{local:%Y-%m-%d %H:%M:%S} {name}", shown)
+    return "never" if moment is None else times()(moment)
+
+
+def times() -> Callable[[datetime], Markup]:
+    """How this reader is told times, for pages that have dozens of them."""
+    return partial(told, getattr(reader(), "time_zone", None))
+
+
+def told(time_zone: str | None, moment: datetime) -> Markup:
+    exact = moment.astimezone(UTC)
+    shown = moment.astimezone(zone(time_zone)) if time_zone else exact
+    name, kind = (escape(shown.tzname()), "") if time_zone else ("UTC", "when")
+    local = shown.isoformat(" ", "seconds")
+    words = f'title="{local[:19]} {name}">{shown.day} {MONTHS[shown.month - 1]} {local[:4]}, {local[11:16]} {name}'
+    precise = f"{exact.isoformat()[:19]}Z" if time_zone else f"{local[:10]}T{local[11:19]}Z"
+    return Markup(f'<time class="{kind}" datetime="{precise}" {words}</time>')  # noqa: S704  (of digits, and the name that was escaped)

@@ -11,6 +11,17 @@ from portal.extensions import db
 
 
 @contextmanager
+def readings(app: Flask, execute: Any) -> Iterator[None]:
+    """What only reads is executed by this within the block."""
+    lines = app.extensions["portal.reading"]
+    lines.execute = execute
+    try:
+        yield
+    finally:
+        del lines.execute
+
+
+@contextmanager
 def counted(app: Flask) -> Iterator[list[str]]:
     seen: list[str] = []
 
@@ -21,8 +32,14 @@ def counted(app: Flask) -> Iterator[list[str]]:
         engines = list(db.engines.values())
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
+
+    def read(cursor: Any, statement: str, parameters: Any) -> None:
+        seen.append(statement)
+        cursor.execute(statement, parameters)
+
     try:
-        yield seen
+        with readings(app, read):
+            yield seen
     finally:
         for engine in engines:
             event.remove(engine, "before_cursor_execute", note)

@@ -12,14 +12,16 @@ from uuid import UUID
 import pytest
 from flask import Flask, g
 from sqlalchemy import event, text
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from portal import create_app
 from portal.audit import services as audit
 from portal.audit.commands import LookThrough
 from portal.auth import services as auth
 from portal.database import connect, health, tenancy
+from portal.database.reading import Reading
 from portal.extensions import db, transaction
+from portal.organizations import services as organizations
 from portal.organizations.models import Tenant
 from portal.overview import services as overview
 from portal.system import StartRefused
@@ -34,6 +36,10 @@ from tests.test_serve import until
 
 WHOSE = text("SELECT DISTINCT tenant_id FROM users")
 SERVER_PROCESS = text("SELECT pg_backend_pid()")
+READ_WHOSE = Reading("SELECT DISTINCT tenant_id FROM users")
+READ_BOUND = Reading(
+    "SELECT current_setting('app.tenant_id') AS tenant, current_setting('app.user_id') AS user, current_setting('app.role') AS role"
+)
 
 
 @pytest.fixture
@@ -73,6 +79,7 @@ ASKING: dict[str, Callable[[], Any]] = {
     "a statement": lambda: db.session.execute(WHOSE),
     "a query": lambda: db.session.scalars(db.select(User)).all(),
     "a row by its id": lambda: db.session.get(Tenant, UUID(int=1)),
+    "a reading": lambda: READ_WHOSE(),
     "a connection": lambda: db.session.connection(),
     "a new row": lambda: (db.session.add(Tenant(name="X", subdomain="new-one")), db.session.flush()),
     "a savepoint": lambda: db.session.begin_nested() and db.session.execute(WHOSE),
@@ -106,6 +113,66 @@ def test_a_transaction_is_bound_to_tenant_user_and_role_and_a_savepoint_inherits
     assert bound_now() == expected
     db.session.commit()
     assert bound_now() == expected, "the next transaction is bound too"
+
+
+def test_a_reading_is_bound_by_itself_and_begins_no_transaction(narrow: Flask, cast: SimpleNamespace) -> None:
+    admin = cast.acme.admin
+    tenancy.bind(cast.acme.id, user=admin.id, role="org_admin")
+    assert tuple(READ_BOUND.one()) == (str(cast.acme.id), str(admin.id), "org_admin")
+    assert [row.tenant_id for row in READ_WHOSE()] == [cast.acme.id]
+    assert not db.session.registry.has(), "nothing was begun"
+    tenancy.bind(None)
+    assert READ_WHOSE() == []
+    assert bound_lines(narrow) == [("", "", "")]
+
+
+def test_a_reading_sees_what_its_transaction_wrote_and_nobody_else_does(narrow: Flask, cast: SimpleNamespace) -> None:
+    tenancy.bind(cast.acme.id, role="org_admin")
+    name = Reading("SELECT name FROM tenants WHERE id = %(tenant)s")
+    db.session.execute(text("UPDATE tenants SET name = 'Written' WHERE id = :tenant"), {"tenant": cast.acme.id})
+    assert name.one(tenant=cast.acme.id).name == "Written"
+    db.session.rollback()
+    assert name.one(tenant=cast.acme.id).name == "CANARY-acme House"
+
+
+def test_a_reading_that_fails_leaves_its_line_free_for_the_next_one_and_unbound(narrow: Flask, cast: SimpleNamespace) -> None:
+    tenancy.bind(cast.acme.id)
+    for statement in ("SELEC 1", "SELECT 1 / 0", "SELECT nothing FROM users"):
+        with pytest.raises(DBAPIError):
+            Reading(statement)()
+        assert bound_lines(narrow) == [("", "", "")]
+    assert [row.tenant_id for row in READ_WHOSE()] == [cast.acme.id]
+
+
+def test_a_line_that_died_while_it_waited_is_replaced(narrow: Flask, cast: SimpleNamespace, cluster: Any) -> None:
+    tenancy.bind(cast.acme.id)
+    (process,) = Reading("SELECT pg_backend_pid() AS process").one()
+    cluster.administer(f"SELECT pg_terminate_backend({process}, 5000)")
+    with pytest.raises(OperationalError):
+        READ_WHOSE()
+    assert [row.tenant_id for row in READ_WHOSE()] == [cast.acme.id]
+
+
+INJECTED = [{"role": "user'; SELECT 1; --"}, {"user": "x' OR true"}, {"tenant": "'"}]
+
+
+@pytest.mark.parametrize("words", INJECTED, ids=lambda words: next(iter(words)))
+def test_what_is_bound_is_ids_and_a_role_and_never_words(narrow: Flask, cast: SimpleNamespace, words: dict[str, str]) -> None:
+    g.bound = tenancy.Bound(**{"tenant": cast.acme.id, **words})
+    for asking in (READ_WHOSE, lambda: db.session.execute(WHOSE)):
+        with pytest.raises((TypeError, ValueError), match=r"no role|badly formed"):
+            asking()
+    db.session.rollback()
+
+
+def bound_lines(app: Flask) -> list[tuple[str, ...]]:
+    """What is bound on each line that waits for the next reading."""
+    found = []
+    for connection in app.extensions["portal.reading"].free:
+        with connection.cursor() as cursor:
+            cursor.execute(BOUND.text)
+            found.append(tuple(value or "" for value in cursor.fetchone()))
+    return found
 
 
 # Nothing is left behind
@@ -252,6 +319,7 @@ def test_threads_over_a_small_pool_never_meet_a_neighbours_row(cluster: Any, dat
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(app.extensions["portal.reading"].free) <= 8, "no more lines than threads that read at once"
     close(app)
     assert len(seen) == 1200
     assert all(whose == expected for whose, expected in seen)
@@ -261,7 +329,8 @@ def test_threads_over_a_small_pool_never_meet_a_neighbours_row(cluster: Any, dat
 def one_transaction(tenant: Any, chance: random.Random) -> tuple[list[UUID], list[UUID]]:
     """Whose rows were seen, and whose should have been; one in five ends badly."""
     tenancy.bind(tenant.id if tenant else None, user=tenant.user.id if tenant else None, role="user")
-    seen = list(db.session.scalars(WHOSE))
+    seen = [row.tenant_id for row in READ_WHOSE()] if chance.random() < 0.5 else []
+    seen += [other for other in db.session.scalars(WHOSE) if other not in seen]
     fate = chance.random()
     try:
         if fate < 0.1:
@@ -287,6 +356,7 @@ def test_a_request_leaves_nothing_bound_in_any_pool(small_app: Flask, cast: Simp
             for name, engine in db.engines.items():
                 with engine.connect() as connection:
                     assert not any(connection.execute(BOUND).one()), f"{path} left its tenant in the pool {name}"
+            assert set(bound_lines(small_app)) == {("", "", "")}, f"{path} left its tenant on a line"
 
 
 def test_what_finds_the_actor_is_bound_to_the_credentials_tenant_and_the_rest_to_the_actor(app: Flask, furnished: Any) -> None:
@@ -346,6 +416,9 @@ def test_the_portal_takes_no_connection_as_a_role_that_is_not_bound(cluster: Any
             for engine in db.engines.values():
                 with pytest.raises(StartRefused, match=MIGHTY[rights]):
                     engine.connect()
+            tenancy.bind(NOBODYS)
+            with pytest.raises(StartRefused, match=MIGHTY[rights]):
+                READ_WHOSE()
         with closing(connect(url)) as connection:
             assert MIGHTY[rights] in health.faults(connection)[0]
 
@@ -393,7 +466,7 @@ def unfiltered(cluster: Any, database: str, furnished: Any, tmp_path: Any) -> It
 @pytest.fixture
 def unguarded(cluster: Any, database: str, furnished: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The code alone: the role has portal_app's rights, and row level security does not bind it."""
-    monkeypatch.setattr(health, "guard_connections", lambda *_: None)
+    monkeypatch.setattr(health, "demand_role", lambda *_: None)
     with a_role(cluster, database, "BYPASSRLS IN ROLE portal_app") as url:
         app = create_app(cluster.settings(database, tmp_path, database_url=url))
         yield app
@@ -442,11 +515,9 @@ def test_asked_for_a_neighbour_the_statements_of_the_services_know_what_they_kno
     for person in (acme.admin, globex.admin):
         Browser(app).sign_in(person)
     asked = {
-        overview.ROLES: {},
-        overview.SIGN_INS: {"since": "2000-01-01"},
-        overview.OPEN_SESSIONS: {},
+        overview.FIGURES: {"since": "2000-01-01"},
+        organizations.TENANT: {},
         auth.OWN_SESSIONS: {},
-        overview.FACTS: {},
         overview.ADMINISTRATORS: {"role": "org_admin"},
         overview.LAST_SIGN_IN: {},
         auth.FIND_ACCOUNT: {"username_key": "admin"},
@@ -454,7 +525,8 @@ def test_asked_for_a_neighbour_the_statements_of_the_services_know_what_they_kno
 
     def known(statement: Any, tenant: Any, person: Person) -> Any:
         who = {"tenant": tenant, "user": person.id, "email_key": person.email, **auth.open_parameters()}
-        return db.session.execute(statement, {**who, **asked[statement]}).all()
+        given = {**who, **asked[statement]}
+        return statement(**given) if isinstance(statement, Reading) else db.session.execute(statement, given).all()
 
     with app.app_context(), tenancy.bound(acme.id, user=acme.admin.id, role="org_admin"), transaction():
         for statement in asked:

@@ -30,6 +30,7 @@ DOORS = {
     "tenancy",
     "sentences",
     "words",
+    "charts",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "throttle": {"extensions", "errors", "values"},
     "finding": {"extensions", "models", "commands", "errors", "values"},
     "services": {
-        *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "passwords", "throttle"),
+        *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),
         *("work", "outbox", "letters", "servers"),
         *BASE,
     },
@@ -53,19 +54,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "outbox": {"database"},
     "letters": set(),
     "servers": {"config", "letters"},
-    "forms": {"forms", "commands", "extensions", "errors", "values"},
+    "forms": {"forms", "commands", "extensions", "errors", "signing", "values"},
     "pages": {*DOORS, *BASE},
     "api": {*DOORS, *BASE},
     "access": {"extensions", "policy", "services", *BASE},
     "responses": {"extensions", "errors", "config"},
     "headers": {"extensions", "errors"},
-    "words": {"extensions", "policy", "sentences", "values"},
+    "words": {"extensions", "policy", "sentences", "signing", "values"},
+    "signing": set(),
+    "charts": set(),
     "assets": set(),
+    "rendering": set(),
     "extensions": {"config", "tenancy", "values"},
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},
 }
 # The processes around the application, the rooms below it, which look at each other only, and the testers' kit, which nothing else uses.
-MACHINERY = {"__init__", "serve", "processes", "handover", "slow_clients", "system"}
+MACHINERY = {"__init__", "framework", "serve", "processes", "handover", "slow_clients", "system"}
 MACHINE_ROOMS = {"database", "worker", "testing"}
 PRIVATE = {"pages", "api", "forms"}
 ALL = [path for path in PORTAL.rglob("*.py") if path.parent.name not in MACHINE_ROOMS and path.stem not in MACHINERY]

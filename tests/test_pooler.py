@@ -242,7 +242,8 @@ def test_after_crashes_the_connections_that_are_left_know_nobody(
 def test_what_is_bound_for_the_session_is_found_by_others(pooled: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the tests above would find nothing whatever happened."""
     findings = Findings()
-    monkeypatch.setattr(tenancy, "BIND", text(tenancy.BIND.text.replace("SET LOCAL", "SET")))
+    local = tenancy.Bound.settings.func
+    monkeypatch.setattr(tenancy.Bound, "settings", property(lambda bound: local(bound).replace("SET LOCAL", "SET")))
     all_at_once((Work(pooled, turns_of(cast), findings), THREADS, 50))
     strangers = [found for expected, found in findings.wrong if expected == NOBODY.expected]
     assert len(strangers) > 10

@@ -23,8 +23,8 @@ from portal.config import ROOT, load_settings
 from portal.database import libpq_url
 from portal.database.cluster import DATABASE, Instance
 from portal.database.provision import provision
-from portal.processes import Ending, Kept, Stopped, environment
-from portal.system import StartRefused, serving_account
+from portal.processes import Kept, environment
+from portal.system import Ending, StartRefused, Stopped, serving_account
 
 OURS = {name for name in os.environ if name.endswith("DATABASE_URL")} | {"MAKELEVEL", "SECRET_KEY", "INSTANCE_PATH", "PORT", "PUBLIC_URL"}
 SIGNING = "a key that only these tests use, 32+"

@@ -17,6 +17,7 @@ from portal.errors import Invalid
 from portal.extensions import release
 from portal.responses import csv_download, page_or_fragment
 from portal.values import csv_line
+from portal.words import times
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
 HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
@@ -28,14 +29,15 @@ def index(actor: Actor) -> Response:
     asked = _asked()
     found = services.look_through(actor.tenant_id, asked, days_in=_zone_of(actor))
     entries, further = found[: services.PAGE], len(found) > services.PAGE
+    told = times()
     return page_or_fragment(
         "audit/index.html",
         "audit/_entries.html",
         asked=asked,
-        actions=SENTENCES,
+        actions=[("", "Anything"), *SENTENCES.items()],
         days_in=_zone_of(actor),
-        kinds=("organization", "user"),
-        entries=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
+        kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User")],
+        entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network) for e in entries],
         older=entries[-1].seq if further else None,
         query={name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value},
     )

@@ -50,8 +50,10 @@ def sentence(entry: Any) -> str:
     return SENTENCES.get(entry.action, entry.action.replace("_", " "))
 
 
-def in_words(changes: dict[str, Any]) -> list[tuple[str, str, str]]:
+def in_words(changes: dict[str, Any] | None) -> list[tuple[str, str, str]]:
     """Field, old and new value of each change, as people read them; nothing is "nothing"."""
+    if not changes:
+        return []
     pairs = {field: value if isinstance(value, list) and len(value) == 2 else [None, value] for field, value in changes.items()}
     return [(field.replace("_", " "), _told(old), _told(new)) for field, (old, new) in pairs.items()]
 

@@ -26,27 +26,27 @@ slots = max(1, (os.cpu_count() or 1) - 1)
 
 
 @cache
-def _hashers() -> PasswordHash:
+def hashers() -> PasswordHash:
     return PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19456, parallelism=1), BcryptHasher()))
 
 
 def hashed(password: str) -> str:
     with _slot():
-        return _hashers().hash(password)
+        return hashers().hash(password)
 
 
 def verified(password: str, stored: str | None) -> tuple[bool, str | None]:
     """Whether the password is right, and a fresh hash to store where the stored one is out of date."""
     with _slot():
-        hashers = _hashers()
+        kinds = hashers()
         if stored is None:
-            hashers.verify(password, DECOY)
+            kinds.verify(password, DECOY)
             return False, None
         if stored.startswith("$2"):
             legacy = password.encode()[:BCRYPT_BYTES]
             right = BcryptHasher().verify(legacy, stored)
-            return right, hashers.hash(password) if right else None
-        return hashers.verify_and_update(password, stored)
+            return right, kinds.hash(password) if right else None
+        return kinds.verify_and_update(password, stored)
 
 
 def _taken(file: int) -> bool:
@@ -85,7 +85,7 @@ def _slot() -> Iterator[None]:
         while not any(_taken(file) for file in files):
             if time.monotonic() > deadline:
                 raise Unavailable("Too many people sign in at this moment. Try again in a few seconds.", retry_after=5)
-            time.sleep(0.01)
+            time.sleep(0.003)
         yield
     finally:
         for file in files:

@@ -16,8 +16,9 @@ from portal.auth.commands import ChangePassword, Confirmed, NamedAccount, SignIn
 from portal.auth.models import IdempotencyKey, SignInSession
 from portal.auth.throttle import Attempt, Guesses
 from portal.database import tenancy
+from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
-from portal.extensions import commit, db, on_its_own, release, rollback, settings
+from portal.extensions import commit, db, on_its_own, release, settings
 from portal.users.models import User
 from portal.values import credential_parts, device_name, email_key, fingerprint, full_name, new_credential, username_key
 
@@ -40,7 +41,7 @@ class OwnSession:
 # One condition for "this session is open", asked by the door and by the overview's figure.
 IS_OPEN = """
     s.expires_at > now() AND s.auth_epoch = u.auth_epoch AND u.is_active AND t.is_active
-    AND s.seen_at > now() - make_interval(mins => CASE WHEN u.role = ANY(:platform_roles) THEN :platform_idle ELSE :idle END)"""
+    AND s.seen_at > now() - make_interval(mins => CASE WHEN u.role = ANY(%(platform_roles)s) THEN %(platform_idle)s ELSE %(idle)s END)"""
 SESSIONS = """
     FROM sessions s
     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
@@ -48,26 +49,23 @@ SESSIONS = """
 ACTOR = """
     u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
     u.theme, u.time_zone, u.density, u.table_columns, u.table_rows"""
-FIND_ACTOR = text(
-    tenancy.BIND_TENANT
-    + f"""
+FIND_ACTOR = Reading(f"""
     SELECT {ACTOR}, s.id AS session_id, s.created_at AS signed_in_at,
            s.confirmed_at > now() - interval '5 minutes' AS confirmed, s.seen_at < now() - interval '1 minute' AS stale
-    {SESSIONS} WHERE s.tenant_id = CAST(:tenant AS uuid) AND s.secret_hash = :secret_hash AND {IS_OPEN}"""
-)
-FIND_ACTOR_AGAIN = text(f"""
+    {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.secret_hash = %(secret_hash)s AND {IS_OPEN}""")
+FIND_ACTOR_AGAIN = Reading(f"""
     SELECT {ACTOR} FROM users u JOIN tenants t ON t.id = u.tenant_id
-    WHERE u.tenant_id = :tenant AND u.id = :user AND u.is_active AND t.is_active""")
-SEEN = "UPDATE sessions SET seen_at = now() WHERE tenant_id = CAST(:tenant AS uuid) AND id = CAST(:seen AS uuid);"
-FIND_ACCOUNT = text("""
+    WHERE u.tenant_id = %(tenant)s AND u.id = %(user)s AND u.is_active AND t.is_active""")
+SEEN = text("UPDATE sessions SET seen_at = now() WHERE tenant_id = :tenant AND id = :session")
+FIND_ACCOUNT = Reading("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
     FROM users u JOIN tenants t ON t.id = u.tenant_id
-    WHERE u.tenant_id = :tenant AND (u.email_key = :email_key OR u.username_key = :username_key)
-    ORDER BY u.email_key IS NOT DISTINCT FROM :email_key DESC LIMIT 1""")
-OWN_SESSIONS = text(f"""
+    WHERE u.tenant_id = %(tenant)s AND (u.email_key = %(email_key)s OR u.username_key = %(username_key)s)
+    ORDER BY u.email_key IS NOT DISTINCT FROM %(email_key)s DESC LIMIT 1""")
+OWN_SESSIONS = Reading(f"""
     SELECT s.id, s.user_agent, s.network, s.created_at, s.seen_at
-    {SESSIONS} WHERE s.tenant_id = :tenant AND s.user_id = :user AND {IS_OPEN} ORDER BY s.seen_at DESC, s.id LIMIT 50""")
-DIRECTORY = text("SELECT id FROM organization_directory(:subdomain)")
+    {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.user_id = %(user)s AND {IS_OPEN} ORDER BY s.seen_at DESC, s.id LIMIT 50""")
+DIRECTORY = Reading("SELECT id FROM organization_directory(%(subdomain)s)")
 
 
 def open_parameters() -> dict[str, Any]:
@@ -83,9 +81,8 @@ def organization_id(subdomain: str) -> UUID | None:
     """The id behind a subdomain, the only thing that is visible without a tenant."""
     release()
     with tenancy.bound(None):
-        found = db.session.execute(DIRECTORY, {"subdomain": subdomain}).scalar()
-        release()
-    return found
+        found = DIRECTORY.one(subdomain=subdomain)
+    return found.id if found else None
 
 
 def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Actor | None:
@@ -97,23 +94,24 @@ def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Ac
     if tenant is None:
         return None
     release()
-    tenancy.bind(tenant, rides=True)
-    parameters = {"bound_tenant": str(tenant), "tenant": str(tenant), "secret_hash": secret_hash, **open_parameters()}
-    found = db.session.execute(FIND_ACTOR, parameters).mappings().first()
+    tenancy.bind(tenant)
+    found = FIND_ACTOR.one(tenant=tenant, secret_hash=secret_hash, **open_parameters())
     if found is None:
-        rollback()
         tenancy.bind(None)
         return None
-    row = dict(found)
-    also = SEEN if row.pop("stale") and not unattended else ""
-    tenancy.bind_actor(db.session, row["id"], row["role"], also, tenant=str(tenant), seen=str(row["session_id"]))
+    row = found._asdict()
+    tenancy.bind(tenant, user=row["id"], role=row["role"])
+    if row.pop("stale") and not unattended:
+        db.session.execute(SEEN, {"tenant": tenant, "session": row["session_id"]})
     return Actor(credential=credential, origin=origin, **row)
 
 
 def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin) -> Actor | None:
     """Who asked for a job, as the account is now; None when it can no longer sign in. Within a transaction bound to the tenant."""
-    found = db.session.execute(FIND_ACTOR_AGAIN, {"tenant": tenant_id, "user": user_id}).mappings().first()
-    return Actor(session_id=None, signed_in_at=None, credential=None, confirmed=False, origin=origin, **found) if found else None
+    found = FIND_ACTOR_AGAIN.one(tenant=tenant_id, user=user_id)
+    if found is None:
+        return None
+    return Actor(session_id=None, signed_in_at=None, credential=None, confirmed=False, origin=origin, **found._asdict())
 
 
 def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> str:
@@ -125,8 +123,7 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
     attempt.count()
     tenant = organization_id(command.organization.lower()) or uuid4()  # an id that no tenant has: the same work for unknown ones
     tenancy.bind(tenant)
-    account = db.session.execute(FIND_ACCOUNT, {"tenant": tenant, **keys_of(command.login)}).first()
-    release()  # no connection is held while hashing
+    account = FIND_ACCOUNT.one(tenant=tenant, **keys_of(command.login))  # no connection is held while hashing
     right, fresh_hash = passwords.verified(command.password.get_secret_value(), account.hashed_password if account else None)
     if account is None or not right or not account.may_sign_in:
         raise Invalid(WRONG)
@@ -302,7 +299,7 @@ def account_key(command: NamedAccount) -> str:
 
 def own_sessions(*, by: Actor) -> list[OwnSession]:
     """The actor's open sessions, the latest activity first, at most 50."""
-    rows = db.session.execute(OWN_SESSIONS, {"tenant": by.tenant_id, "user": by.id, **open_parameters()})
+    rows = OWN_SESSIONS(tenant=by.tenant_id, user=by.id, **open_parameters())
     return [
         OwnSession(row.id, device_name(row.user_agent), row.network, row.created_at, row.seen_at, current=row.id == by.session_id)
         for row in rows

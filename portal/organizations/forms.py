@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from wtforms import EmailField, Form, FormField, PasswordField, SelectField, StringField, TelField, TextAreaField
+from wtforms import EmailField, Form, FormField, PasswordField, StringField, TelField, TextAreaField
 
 from portal.extensions import settings
 from portal.forms import CreatingForm, EditingForm
 from portal.organizations.commands import EditOrganization, RegisterOrganization, context_of
-from portal.values import AddressField, address_fields, countries, format_address
+from portal.values import AddressField, address_fields, country_codes, format_address
 
 
 class AddressForm(Form):
     """Every part that any country's addresses have; the page shows those of the chosen one."""
 
-    country = SelectField("Country", validate_choice=False, choices=lambda: [("", "Choose a country"), *countries()])
+    country = StringField("Country")
     street_address = TextAreaField("Street address")
     city = StringField("City")
     city_area = StringField("District")
@@ -25,7 +25,7 @@ class AddressForm(Form):
     def parts(self) -> list[AddressField]:
         """The parts of the chosen country's addresses, in its order; none while no country is chosen."""
         country = self.country.data or ""
-        return address_fields(country) if country in dict(countries()) else []
+        return address_fields(country) if country in country_codes() else []
 
     def show_parts(self) -> list[AddressField]:
         """The same, with the country's own words for them on the labels."""

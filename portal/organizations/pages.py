@@ -8,14 +8,15 @@ from portal import policy
 from portal.access import keep_signed_in, origin, public, requires
 from portal.actor import Actor
 from portal.audit import services as audit
+from portal.audit.sentences import sentence
 from portal.extensions import limiter, settings
 from portal.organizations import services
 from portal.organizations.commands import HINTS
 from portal.organizations.forms import RegistrationForm, SettingsForm
-from portal.organizations.models import Tenant
 from portal.responses import go_to, page
 from portal.values import likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
+from portal.words import times
 
 blueprint = Blueprint("organizations", __name__)
 
@@ -81,7 +82,7 @@ def password_strength() -> Response:
 
 @blueprint.route("/settings", methods=["GET", "POST"], endpoint="settings")
 @requires(policy.administers_organization)
-def edit_settings(tenant: Tenant, actor: Actor) -> Response:
+def edit_settings(tenant: Any, actor: Actor) -> Response:
     form = SettingsForm(data=services.said_of(tenant))
     if not form.is_submitted() or "change_country" in request.form:
         return _settings_page(form, tenant)
@@ -99,7 +100,7 @@ def settings_address() -> Response:
     return page("organizations/_address.html", form=form, address_fields=parts, address_url=url_for(".settings_address"))
 
 
-def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200) -> Response:
+def _settings_page(form: SettingsForm, tenant: Any, *, status: int = 200) -> Response:
     return page(
         "organizations/settings.html",
         status=status,
@@ -107,9 +108,20 @@ def _settings_page(form: SettingsForm, tenant: Tenant, *, status: int = 200) -> 
         address_fields=form.address.form.show_parts(),
         address_url=url_for(".settings_address"),
         subdomain=tenant.subdomain,
-        changes=audit.latest(tenant.id, "organization"),
-        labels={field.short_name: field.label.text for field in form},
+        changes=_what_changed(form, tenant),
     )
+
+
+def _what_changed(form: SettingsForm, tenant: Any) -> list[tuple[Any, str | None, str]]:
+    """When, who and what, of the latest changes: fields by the names that they bear on this page."""
+    labels, told = {field.short_name: field.label.text.lower() for field in form}, times()
+    return [(told(entry.at), entry.actor_name, _in_words(entry, labels)) for entry in audit.entries(tenant.changes)]
+
+
+def _in_words(entry: Any, labels: dict[str, str]) -> str:
+    if entry.action != "organization_changed":
+        return sentence(entry)
+    return "changed " + ", ".join(labels.get(name, name) for name in entry.fields)
 
 
 def _say_if_taken(form: RegistrationForm) -> None:

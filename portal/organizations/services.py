@@ -15,6 +15,7 @@ from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth import services as auth
 from portal.database import tenancy
+from portal.database.reading import Reading
 from portal.errors import Conflict, Forbidden, Invalid
 from portal.extensions import constraint_of, db, release, rollback, settings
 from portal.mail import services as mail
@@ -30,6 +31,13 @@ MADE_BY = text("""
     WHERE k.tenant_id = :tenant AND k.key = :key AND k.action = 'register' AND k.expires_at > now() AND u.is_active AND t.is_active""")
 
 
+ABOUT_IT = "AND object_type = 'organization' AND changes <> '{}'"
+TENANT = Reading(f"""
+    SELECT id, subdomain, name, full_name, description, address, phone, organization_email, version,
+           {audit.LATEST.format(about=ABOUT_IT)} AS changes
+    FROM tenants WHERE id = %(tenant)s""")
+
+
 @dataclass(frozen=True)
 class Registered:
     """A registered organization, and the credential of its first administrator's open session."""
@@ -38,9 +46,9 @@ class Registered:
     credential: str
 
 
-def tenant(tenant_id: UUID) -> Tenant:
-    """The organization that the transaction is bound to."""
-    return db.session.execute(select(Tenant).where(Tenant.id == tenant_id)).scalar_one()
+def tenant(tenant_id: UUID) -> Any:
+    """What is known of the organization, to be read: id, subdomain, what it says about itself, and the latest `changes` of that."""
+    return TENANT.one(tenant=tenant_id)
 
 
 def refuse_when_closed() -> None:
@@ -167,7 +175,7 @@ FIELDS = ("name", "full_name", "description", "address", "phone", "organization_
 TYPED_PARTS = {*Address.model_fields, "street", "state"}  # the last two are the legacy system's words
 
 
-def said_of(tenant: Tenant) -> dict[str, Any]:
+def said_of(tenant: Any) -> dict[str, Any]:
     """What the organization says about itself now, as a form shows it."""
     return {**{name: getattr(tenant, name) for name in FIELDS}, "address": known_parts(tenant.address), "version": tenant.version}
 

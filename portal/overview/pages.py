@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, url_for
 
-from portal import policy
+from portal import charts, policy
 from portal.access import signed_in
 from portal.actor import Actor
 from portal.audit.sentences import sentence
@@ -12,6 +12,7 @@ from portal.auth.services import sign_in_url
 from portal.overview import services
 from portal.responses import page
 from portal.values import full_name
+from portal.words import times
 
 blueprint = Blueprint("overview", __name__)
 
@@ -28,18 +29,20 @@ def index(actor: Actor) -> Response:
 def figures(overview: services.Overview) -> dict[str, Any]:
     """The overview as its page shows it: each figure with its source and its age."""
     accounts = f"from {overview.people:,} {'account' if overview.people == 1 else 'accounts'}"
+    told = times()
+    as_of = told(overview.as_of)
     return {
-        "as_of": overview.as_of,
+        "as_of": as_of,
         "figures": [
-            {"label": "Active users", "value": overview.active_people, "source": accounts, "as_of": overview.as_of},
-            {"label": "Deactivated users", "value": overview.people - overview.active_people, "source": accounts, "as_of": overview.as_of},
-            {"label": "Sessions open now", "value": overview.open_sessions, "source": "from the sessions", "as_of": overview.as_of},
+            ("Active users", overview.active_people, accounts),
+            ("Deactivated users", overview.people - overview.active_people, accounts),
+            ("Sessions open now", overview.open_sessions, "from the sessions"),
         ],
         "users_by_role": overview.roles,
-        "sign_ins": overview.sign_ins,
+        "sign_ins": charts.daily(overview.sign_ins, "sign-ins"),
         "sign_ins_source": "from the audit log, days in UTC",
         "sign_ins_since": overview.audited_since,
-        "changes": [{"at": entry.at, "actor_name": entry.actor_name, "sentence": sentence(entry)} for entry in overview.changes],
+        "changes": [(told(entry.at), entry.actor_name, sentence(entry)) for entry in overview.changes],
     }
 
 

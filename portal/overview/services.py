@@ -5,31 +5,32 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-
 from portal.actor import Actor
 from portal.audit import services as audit
-from portal.audit.commands import LookThrough
 from portal.auth import services as auth
-from portal.extensions import db
+from portal.database.reading import Reading
 from portal.policy import LADDER, is_platform
 from portal.users.models import Role
 
 DAYS = 30
-LATEST = 10  # changes
-ROLES = text("SELECT role, is_active, count(*) AS people FROM users WHERE tenant_id = :tenant GROUP BY role, is_active")
-SIGN_INS = text("""
-    SELECT CAST(at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS sign_ins FROM audit_entries
-    WHERE tenant_id = :tenant AND action = 'signed_in' AND at >= :since GROUP BY day""")
-OPEN_SESSIONS = text(f"SELECT count(*) {auth.SESSIONS} WHERE s.tenant_id = :tenant AND {auth.IS_OPEN}")
-FACTS = text("""
-    SELECT (SELECT min(at) FROM audit_entries WHERE tenant_id = :tenant) AS audited_since,
-           EXISTS (SELECT 1 FROM audit_entries WHERE tenant_id = :tenant AND action = 'signed_in' AND actor_id = :user) AS has_signed_in,
-           EXISTS (SELECT 1 FROM tenants WHERE id = :tenant AND description IS NOT NULL) AS has_description""")
-ADMINISTRATORS = text("""
+# Everything in one row: the parts of several rows come as JSON.
+FIGURES = Reading(f"""
+    SELECT (SELECT json_agg(json_build_array(role, is_active, people)) FROM (
+               SELECT role, is_active, count(*) AS people FROM users
+               WHERE tenant_id = %(tenant)s GROUP BY role, is_active) counted) AS roles,
+           (SELECT json_object_agg(day, sign_ins) FROM (
+               SELECT CAST(at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS sign_ins FROM audit_entries
+               WHERE tenant_id = %(tenant)s AND action = 'signed_in' AND at >= %(since)s GROUP BY day) counted) AS sign_ins,
+           (SELECT count(*) {auth.SESSIONS} WHERE s.tenant_id = %(tenant)s AND {auth.IS_OPEN}) AS open_sessions,
+           (SELECT at FROM audit_entries WHERE tenant_id = %(tenant)s ORDER BY seq LIMIT 1) AS audited_since,
+           EXISTS (SELECT 1 FROM audit_entries
+                   WHERE tenant_id = %(tenant)s AND action = 'signed_in' AND actor_id = %(user)s) AS has_signed_in,
+           EXISTS (SELECT 1 FROM tenants WHERE id = %(tenant)s AND description IS NOT NULL) AS has_description,
+           {audit.LATEST.format(about="")} AS changes""")
+ADMINISTRATORS = Reading("""
     SELECT first_name, last_name, username, email FROM users
-    WHERE tenant_id = :tenant AND is_active AND role = :role ORDER BY sort_key, id LIMIT 10""")
-LAST_SIGN_IN = text("SELECT last_sign_in_at FROM users WHERE tenant_id = :tenant AND id = :user")
+    WHERE tenant_id = %(tenant)s AND is_active AND role = %(role)s ORDER BY sort_key, id LIMIT 10""")
+LAST_SIGN_IN = Reading("SELECT last_sign_in_at FROM users WHERE tenant_id = %(tenant)s AND id = %(user)s")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Overview:
     sign_ins: list[tuple[date, int | None]]
     audited_since: datetime | None
     open_sessions: int
-    changes: list[Any]
+    changes: list[audit.Entry]
     has_signed_in: bool
     has_description: bool
 
@@ -71,43 +72,39 @@ class OwnOverview:
 
 
 def of_organization(tenant_id: UUID, *, by: Actor) -> Overview:
-    """The organization's figures. Five statements."""
+    """The organization's figures. One statement."""
     now = datetime.now(UTC)
-    tenant = {"tenant": tenant_id}
-    facts = db.session.execute(FACTS, {**tenant, "user": by.id}).one()
+    days = [now.date() - timedelta(days=ago) for ago in reversed(range(DAYS))]
+    since = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
+    found = FIGURES.one(tenant=tenant_id, user=by.id, since=since, **auth.open_parameters())
     return Overview(
         as_of=now,
-        roles=_role_counts(db.session.execute(ROLES, tenant).all()),
-        sign_ins=_per_day(tenant_id, facts.audited_since, now.date()),
-        audited_since=facts.audited_since,
-        open_sessions=db.session.execute(OPEN_SESSIONS, {**tenant, **auth.open_parameters()}).scalar_one(),
-        changes=audit.look_through(tenant_id, LookThrough(), limit=LATEST)[:LATEST],
-        has_signed_in=facts.has_signed_in,
-        has_description=facts.has_description,
+        roles=_role_counts(found.roles or []),
+        sign_ins=_per_day(days, found.sign_ins or {}, found.audited_since),
+        audited_since=found.audited_since,
+        open_sessions=found.open_sessions,
+        changes=audit.entries(found.changes),
+        has_signed_in=found.has_signed_in,
+        has_description=found.has_description,
     )
 
 
 def of_oneself(*, by: Actor) -> OwnOverview:
     """The actor's own things. Three statements."""
-    me = {"tenant": by.tenant_id, "user": by.id}
     return OwnOverview(
-        last_sign_in_at=db.session.execute(LAST_SIGN_IN, me).scalar_one(),
+        last_sign_in_at=LAST_SIGN_IN.one(tenant=by.tenant_id, user=by.id).last_sign_in_at,
         sessions=auth.own_sessions(by=by),
-        administrators=list(db.session.execute(ADMINISTRATORS, {"tenant": by.tenant_id, "role": str(Role.ORG_ADMIN)}).all()),
+        administrators=ADMINISTRATORS(tenant=by.tenant_id, role=str(Role.ORG_ADMIN)),
     )
 
 
-def _role_counts(rows: Any) -> list[RoleCount]:
-    counted = {(row.role, row.is_active): row.people for row in rows}
+def _role_counts(rows: list[tuple[str, bool, int]]) -> list[RoleCount]:
+    counted = {(role, is_active): people for role, is_active, people in rows}
     counts = [RoleCount(role, counted.get((role, True), 0), counted.get((role, False), 0)) for role in LADDER]
     return [count for count in counts if count.active or count.inactive or not is_platform(count.role)]
 
 
-def _per_day(tenant_id: UUID, audited_since: datetime | None, today: date) -> list[tuple[date, int | None]]:
-    """Sign-ins of the last 30 days (UTC), oldest first; None for a day before the audit log began."""
-    first = today - timedelta(days=DAYS - 1)
-    since = datetime(first.year, first.month, first.day, tzinfo=UTC)
-    counted = {row.day: row.sign_ins for row in db.session.execute(SIGN_INS, {"tenant": tenant_id, "since": since})}
+def _per_day(days: list[date], counted: dict[str, int], audited_since: datetime | None) -> list[tuple[date, int | None]]:
+    """Sign-ins of these days (UTC); None for a day before the audit log began."""
     began = audited_since.astimezone(UTC).date() if audited_since else None
-    days = [first + timedelta(days=offset) for offset in range(DAYS)]
-    return [(day, counted.get(day, 0) if began and day >= began else None) for day in days]
+    return [(day, counted.get(day.isoformat(), 0) if began and day >= began else None) for day in days]

@@ -25,6 +25,7 @@ def portal_for_tests(**settings: object) -> Iterator[tuple[Flask, SimpleNamespac
     Raises StartRefused where no PostgreSQL can be started, SettingsRefused for a setting that cannot be.
     """
     from portal import create_app
+    from portal.database import reading
 
     with tempfile.TemporaryDirectory(prefix="portal-tests-") as place:
         folder = Path(place)
@@ -37,6 +38,7 @@ def portal_for_tests(**settings: object) -> Iterator[tuple[Flask, SimpleNamespac
             (folder / "instance").mkdir(mode=0o700)
             app = create_app(cluster.settings("portal", folder / "instance", **settings))
             yield app, cast
+            reading.close(app)
             with app.app_context():
                 from portal.extensions import db
 

@@ -3,7 +3,7 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
-from portal.values.countries import countries, country_name
+from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
@@ -53,6 +53,7 @@ __all__ = [
     "clean_username",
     "code_hash",
     "countries",
+    "country_codes",
     "country_name",
     "credential_parts",
     "csv_line",

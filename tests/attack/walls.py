@@ -9,15 +9,19 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import event, text
 
+from portal.database import reading
 from portal.extensions import db
 from portal.testing.browser import Browser
+from tests.statements import readings
 from tests.test_doors import ENDING, doors, path_of
 
 BOUND = text("SELECT current_setting('app.tenant_id', true), current_setting('app.user_id', true), current_setting('app.role', true)")
+BINDING = re.compile(r"^(SET LOCAL app\.\w+ = '[^']*'; )+")
 OWN_FILTER = re.compile(r"(\w+\.)?(?<!app\.)\b(tenant_id|(?<=\bt\.)id) = (CAST\(%\(\w+\)s AS uuid\)|%\(\w+\)s(::UUID)?)")
 
 
 def close(app: Flask) -> None:
+    reading.close(app)
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose()
@@ -33,12 +37,22 @@ def watched(app: Flask) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
             cursor.execute(BOUND.text)
             seen.append((" ".join(statement.split()), tuple(value or "" for value in cursor.fetchone())))
 
+    def read(cursor: Any, statement: str, parameters: Any) -> None:
+        """A reading is a transaction by itself and over when its answer is there; here it is held open for the look."""
+        with cursor.connection.cursor() as beside:
+            beside.execute("BEGIN")
+            cursor.execute(statement, parameters)
+            beside.execute(BOUND.text)
+            seen.append((" ".join(BINDING.sub("", statement).split()), tuple(value or "" for value in beside.fetchone())))
+            beside.execute("COMMIT")
+
     with app.app_context():
         engines = [db.engines[None], db.engines["platform"]]  # not that of the limits: it counts hashes, for nobody
     for engine in engines:
         event.listen(engine, "after_cursor_execute", note)
     try:
-        yield seen
+        with readings(app, read):
+            yield seen
     finally:
         for engine in engines:
             event.remove(engine, "after_cursor_execute", note)
@@ -64,8 +78,12 @@ def without_filter(app: Flask) -> Callable[[], int]:
         taken.append(count)
         return bare, parameters
 
+    def read(cursor: Any, statement: str, parameters: Any) -> None:
+        cursor.execute(*strip(None, cursor, statement, parameters))
+
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", strip, retval=True)
+    app.extensions["portal.reading"].execute = read
     return lambda: sum(taken)
 
 

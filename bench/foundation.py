@@ -1,0 +1,200 @@
+"""The foundation: its pages, the memory of its web workers, its cold start, and signing in while others read."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
+from statistics import median
+
+from bench import proc, running
+from bench.filling import ENTRIES, PASSWORD, PEOPLE, fill
+from bench.load import Load, Visitor, always, load
+from bench.report import Table, told, verdict
+from portal.auth import passwords
+from portal.database.cluster import Instance
+
+PAGES = {  # path: (what it is called, the most that it may cost in smallest pages; None where nothing was promised)
+    "/": ("overview of an org_admin", 2.5),
+    "/settings": ("settings", 2.0),
+    "/audit": ("audit log", 2.0),
+    "/account/sessions": ("own sessions", None),
+    "/sign-in": ("sign-in, a visitor", None),
+}
+MEMORY_MIB, COLD_START, LEGACY_COLD_START = 100, 8.6 / 6, 8.6
+SIGN_INS, OTHERS = 0.7, 2.0
+SECONDS = 2.0  # that each page is asked for, per repeat
+AT_ONCE = 8
+SIGNING = 4  # people who sign in at once, without a pause
+READING = 0.1  # seconds between the pages of the one who reads meanwhile
+
+
+@dataclass
+class Figures:
+    """What the repeats gave for one page."""
+
+    cpu: list[float] = field(default_factory=list)  # microseconds of the web workers per request
+    times: list[float] = field(default_factory=list)  # the same in smallest pages of the same repeat
+    rate: list[float] = field(default_factory=list)
+    wait: list[float] = field(default_factory=list)  # milliseconds, median
+    size: int = 0
+
+
+def measure(repeats: int) -> list[Table]:
+    with running.instance() as place:
+        with running.portal(place) as served:
+            logins = fill(place.urls()["superuser"])
+            admin = _signed_in(served, logins)
+            with running.smallest_page(place) as (smallest, cookie):
+                pages = _pages(served, admin, smallest, cookie, repeats)
+            signing = _signing(served, admin, logins, repeats)
+        return [pages, _memory(place, logins), _cold_start(place, repeats), signing]
+
+
+def _signed_in(served: running.Served, logins: list[str]) -> Visitor:
+    return Visitor(served.port).sign_in("harbour", logins[0], PASSWORD)
+
+
+def _pages(served: running.Served, admin: Visitor, smallest: running.Served, cookie: str, repeats: int) -> Table:
+    """Every page in turn, as often as asked for, so that a busy moment of the machine meets all of them."""
+    name, value = cookie.split("=", 1)
+    visitor, floor = Visitor(served.port), Visitor(smallest.port, {name: value})
+    asked = {"smallest": (smallest, floor.request("/?after=500000"))}
+    asked |= {path: (served, (visitor if path == "/sign-in" else admin).request(path)) for path in PAGES}
+    figures = {path: Figures() for path in asked}
+    for server, request in asked.values():  # everything is loaded and built once before it counts
+        _asked(server, request, 1.0)
+    for _ in range(repeats):
+        for path, (server, request) in asked.items():
+            _note(figures[path], figures["smallest"], *_asked(server, request, SECONDS))
+    rows = [_page_row("**the smallest honest page**", "", figures["smallest"], None)]
+    rows += [_page_row(name, path, figures[path], limit) for path, (name, limit) in PAGES.items()]
+    columns = ("page", "address", "server CPU per request, µs", "times the smallest", "promised", "requests/s", "median wait, ms", "bytes")
+    note = (
+        f"{AT_ONCE} connections that ask again when the answer is there, {SECONDS:g} s for each page in turn, {repeats} turns: "
+        f"median (least–most). The organization has {PEOPLE:,} people and {ENTRIES:,} audit entries. CPU is that of the web workers, "
+        "PostgreSQL's is not counted; each ratio is that of one turn. Answers are compressed as browsers ask for; "
+        "those of the smallest page are not."
+    )
+    return Table("Pages", note, columns, rows)
+
+
+def _asked(server: running.Served, request: bytes, seconds: float) -> tuple[Load, float]:
+    """What the answers were, and the processor time of the web workers for each."""
+    workers = server.workers()
+    before = proc.processor_seconds(workers)
+    answers = asyncio.run(load(server.port, always(request), at_once=AT_ONCE, seconds=seconds))
+    return answers, (proc.processor_seconds(workers) - before) / len(answers.waited)
+
+
+def _note(figures: Figures, smallest: Figures, answers: Load, cpu: float) -> None:
+    figures.cpu.append(cpu * 1e6)
+    figures.times.append(figures.cpu[-1] / smallest.cpu[-1])
+    figures.rate.append(answers.per_second)
+    figures.wait.append(answers.median * 1000)
+    figures.size = answers.size
+
+
+def _page_row(name: str, path: str, figures: Figures, limit: float | None) -> tuple[str, ...]:
+    promised = verdict(figures.times, limit) if limit else ""
+    return (
+        name,
+        f"`{path}`" if path else "",
+        told(figures.cpu),
+        told(figures.times, 2),
+        promised,
+        told(figures.rate),
+        told(figures.wait, 1),
+        f"{figures.size:,}",
+    )
+
+
+def _memory(place: Instance, logins: list[str]) -> Table:
+    """Each worker's own share, after the start and after a thousand requests for all pages in turn."""
+    with running.portal(place) as served:
+        admin = _signed_in(served, logins)
+        idle = _mebibytes(served)
+        mixed = cycle([admin.request(path) for path in PAGES])
+        asyncio.run(load(served.port, mixed, at_once=AT_ONCE, seconds=600, most=1000))
+        used = _mebibytes(served)
+    rows = [
+        ("started", told(idle, 1), ""),
+        ("after 1,000 requests for the pages above in turn", told(used, 1), verdict([max(used)], MEMORY_MIB)),
+    ]
+    return Table(
+        "Memory", "The proportional set size (PSS) of each web worker, in MiB: median (least–most).", ("", "MiB", "promised"), rows
+    )
+
+
+def _mebibytes(served: running.Served) -> list[float]:
+    return [proc.proportional_bytes(pid) / 2**20 for pid in served.workers()]
+
+
+def _cold_start(place: Instance, repeats: int) -> Table:
+    took = []
+    for _ in range(repeats):
+        with running.portal(place) as served:
+            took.append(served.started_after)
+    row = ("portal", told(took, 2), verdict(took, round(COLD_START, 2)), f"1/{LEGACY_COLD_START / median(took):.1f}")
+    note = f"`python -m portal.serve` with an existing instance until `/sign-in` answers 200; {repeats} starts: median (least–most)."
+    return Table("Cold start", note, ("", "seconds", "promised", f"of the legacy backend's {LEGACY_COLD_START} s"), [row])
+
+
+def _signing(served: running.Served, admin: Visitor, logins: list[str], repeats: int) -> Table:
+    """The bare hash, pages alone, and both at once, in turn."""
+    bare, signed, alone, meanwhile = [], [], [], []
+    page, forms = always(admin.request("/audit")), _sign_in_requests(served.port, logins)
+    for _ in range(repeats):
+        bare.append(_bare_hashes(SECONDS))
+        alone.append(asyncio.run(load(served.port, page, at_once=1, seconds=SECONDS, every=READING)).median * 1000)
+        both = asyncio.run(_at_once(served.port, page, forms))
+        meanwhile.append(both[0].median * 1000)
+        signed.append(both[1].per_second)
+    part = [one / other for one, other in zip(signed, bare, strict=True)]
+    slower = [one / other for one, other in zip(meanwhile, alone, strict=True)]
+    rows = [
+        ("bare argon2 hashes per second", told(bare, 1), "", ""),
+        ("sign-ins per second", told(signed, 1), told(part, 2), verdict(part, SIGN_INS, least=True)),
+        ("somebody else's page, ms", told(alone, 1), "", ""),
+        ("somebody else's page while people sign in, ms", told(meanwhile, 1), told(slower, 2), verdict(slower, OTHERS)),
+    ]
+    note = (
+        f"{SIGNING} people sign in through the form without a pause, each time another of {PEOPLE:,}, while somebody else asks for "
+        f"`/audit` every {READING * 1000:g} ms; before that the same reader alone, and the bare hash on as many processors as may hash "
+        f"at a time ({passwords.slots} of {os.cpu_count()}). {repeats} turns: median (least–most), ratios of one turn each."
+    )
+    return Table("Signing in", note, ("", "measured", "ratio", "promised"), rows)
+
+
+async def _at_once(port: int, page: Iterator[bytes], forms: Iterator[bytes]) -> tuple[Load, Load]:
+    seconds = 2 * SECONDS
+    reading = load(port, page, at_once=1, seconds=seconds, every=READING)
+    return await asyncio.gather(reading, load(port, forms, at_once=SIGNING, seconds=seconds, status=303))
+
+
+def _sign_in_requests(port: int, logins: list[str]) -> Iterator[bytes]:
+    """The form, filled in by one person after the other, from a browser that is new to each."""
+    visitor = Visitor(port)
+    form = visitor.sign_in_form("harbour")
+    return (visitor.request("/sign-in", {**form, "login": login, "password": PASSWORD}) for login in cycle(logins))
+
+
+def _bare_hashes(seconds: float) -> float:
+    """How many passwords are verified in a second by as many processes as may hash at a time."""
+    code = f"from bench.foundation import count_hashes; print(count_hashes({seconds}))"
+    started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(passwords.slots)]
+    return sum(float(process.communicate()[0]) for process in started)
+
+
+def count_hashes(seconds: float) -> float:
+    """Passwords verified per second by this process, as the portal does it and with nothing around it."""
+    verify: Callable[..., object] = passwords.hashers().verify_and_update
+    stored = passwords.hashers().hash(PASSWORD)
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        verify(PASSWORD, stored)
+        done += 1
+    return done / (time.perf_counter() - began)

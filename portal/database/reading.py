@@ -1,0 +1,94 @@
+"""Reading in one round trip: a statement with its binding before it, which PostgreSQL takes for one transaction."""
+
+from collections import deque, namedtuple
+from contextlib import suppress
+from typing import Any
+
+import psycopg2
+from flask import Flask, current_app
+from psycopg2.extras import register_uuid
+from sqlalchemy.exc import DBAPIError
+
+from portal.database import connect, health, tenancy
+
+
+class Reading:
+    """A statement that only reads, written once, its parameters as `%(name)s`; called with them it answers named rows.
+
+    Within a transaction that has begun it reads there, and sees what that has written. Else it needs neither BEGIN nor COMMIT:
+    statements that are sent together are one transaction, and what is SET LOCAL in it ends with it.
+    """
+
+    def __init__(self, statement: str) -> None:
+        self.statement = statement
+        self.row: Any = None
+
+    def __call__(self, **parameters: Any) -> list[Any]:
+        bound, session = tenancy.whose(), current_app.extensions["sqlalchemy"].session
+        if bound.pool != "app" or (session.registry.has() and session().in_transaction()):
+            found = session.connection().exec_driver_sql(self.statement, parameters)
+            return self._named(list(found.keys()), found.all())
+        lines: Lines = current_app.extensions["portal.reading"]
+        return self._named(*lines.ask(bound.settings + self.statement, parameters))
+
+    def one(self, **parameters: Any) -> Any:
+        """The first row; None where there is none."""
+        return next(iter(self(**parameters)), None)
+
+    def _named(self, names: list[str], rows: Any) -> list[Any]:
+        if self.row is None:
+            row: Any = namedtuple("Row", names)  # type: ignore[misc]  # they are known by now
+            self.row = row._make
+        return list(map(self.row, rows))
+
+
+class Lines:
+    """Connections on which every statement stands for itself: no more of them than threads have ever read at once."""
+
+    def __init__(self, url: str, seconds: int) -> None:
+        self.url, self.seconds = url, seconds
+        self.free: deque[Any] = deque()
+
+    def ask(self, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[Any]]:
+        """The columns' names and the rows; raises SQLAlchemy's exceptions, as the session does."""
+        connection = None
+        try:
+            connection = self._taken()
+            with connection.cursor() as cursor:
+                self.execute(cursor, statement, parameters)
+                names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+        except psycopg2.Error as error:
+            if connection is not None and connection.closed:
+                self.close()  # whatever ended it has ended those that waited beside it
+            elif connection is not None:
+                self.free.append(connection)
+            raise DBAPIError.instance(statement, parameters, error, psycopg2.Error, hide_parameters=True) from error
+        self.free.append(connection)
+        return names, rows
+
+    def execute(self, cursor: Any, statement: str, parameters: dict[str, Any]) -> None:
+        """Where tests look on."""
+        cursor.execute(statement, parameters)
+
+    def close(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self.free.pop().close()
+
+    def _taken(self) -> Any:
+        with suppress(IndexError):
+            return self.free.pop()
+        connection = connect(self.url, connect_timeout=self.seconds)
+        health.demand_role(connection, "portal_app")
+        connection.autocommit = True
+        register_uuid(conn_or_curs=connection)
+        return connection
+
+
+def init_app(app: Flask, url: str) -> None:
+    app.extensions["portal.reading"] = Lines(url, seconds=3)
+
+
+def close(app: Flask) -> None:
+    """Leave the database; the next statement comes back to it."""
+    app.extensions["portal.reading"].close()

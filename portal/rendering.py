@@ -1,0 +1,125 @@
+"""How templates become pages: what never differs is settled when they are compiled, and what is shown is escaped without a detour."""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from flask import Flask
+from flask.templating import Environment
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.ext import Extension
+from markupsafe import Markup, _escape_inner, escape
+
+INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
+ALONE = re.compile(r"^(\{(%|#)-?)((?:(?!\2\}).)*\2\})[ \t]*\n", re.MULTILINE | re.DOTALL)  # a statement or comment with a line of its own
+CONSTANT = re.compile(r'\b(url_for|static_url)\(("[\w./-]+")\)')
+
+
+class Settled(Extension):
+    """Reads a page's source before Jinja does.
+
+    Indentation, and lines that hold nothing but a statement, stand in it for its readers only: to HTML any run of white space is one.
+    (What a <textarea> holds comes from values, not from a source.) Lines keep their numbers.
+    An address without a variable part is the same on every page: as a filter of a constant, Jinja works it out while compiling.
+    """
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        source = CONSTANT.sub(r"(\2|\1)", source)
+        return ALONE.sub(r"\1\n\3", INDENTATION.sub("", source)) if (name or "").endswith(".html") else source
+
+
+class Writer(CodeGenerator):
+    """Compiles `{{ … }}` to `escaped`; what Jinja itself writes makes a Markup of each part, only to join it to the page."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if frame.eval_ctx.autoescape and not frame.eval_ctx.volatile and finalize.src is None:
+            self.write("environment.escaped(")
+        else:
+            super()._output_child_pre(node, frame, finalize)
+
+
+def escaped(shown: Any) -> str:
+    """As markupsafe's `escape`, for what is about to be joined: there a third of a page's time went into Markup objects."""
+    if type(shown) is str:
+        return _escape_inner(shown)
+    return shown if type(shown) is Markup else escape(shown)
+
+
+KINDS = {"PasswordField": "password", "TextAreaField": "textarea", "SelectField": "select"}
+
+
+class Control(NamedTuple):
+    """What a field's control needs: all of it at once, because each look of a template costs."""
+
+    kind: str
+    type: str
+    id: str
+    label: str
+    value: str
+    refused: str
+    attributes: Markup
+
+
+def control(field: Any, kind: str | None, type: str | None, label: str | None, more: dict[str, Any], **said: Any) -> Control:
+    """A field as its page shows it: what the page says goes before what the field itself says; an attribute that is None is left away.
+
+    The names of the attributes come from the templates, their values from anywhere.
+    """
+    kind = kind or KINDS.get(field.type, "input")
+    described = (f"{field.id}-help" if said["help"] else "", said["described_by"], f"{field.id}-error" if field.errors else "")
+    attributes = {
+        "id": field.id,
+        "name": field.name,
+        "rows": 3 if kind == "textarea" else None,
+        "autocomplete": said["autocomplete"],
+        "required": None if said["optional"] else "",
+        "aria-describedby": " ".join(filter(None, described)) or None,
+        "aria-invalid": "true" if field.errors else None,
+        **more,
+    }
+    return Control(
+        kind,
+        type or str(getattr(field.widget, "input_type", "text")),
+        field.id,
+        label or str(field.label.text),
+        field._value() if kind in ("input", "textarea") else "",
+        " ".join(field.errors),
+        Markup("".join(f' {name}="{escaped(value)}"' for name, value in attributes.items() if value is not None)),  # noqa: S704
+    )
+
+
+def options(choices: Iterable[tuple[str, str]], chosen: str | None) -> Markup:
+    """The options of a choice: (value, words), the chosen one selected."""
+    told = [
+        f'<option value="{escaped(value)}"{" selected" if value == chosen else ""}>{escaped(words)}</option>' for value, words in choices
+    ]
+    return Markup("".join(told))  # noqa: S704  (escaped above)
+
+
+def options_among(choices: list[tuple[str, str]], typed: str) -> Markup:
+    """Options where the value may be a code, a name, or something typed before the list was known: that stays, as what it is."""
+    low = typed.lower()
+    known = [code for code, name in choices if low in (code.lower(), name.lower())] if typed else [""]
+    unknown = [] if known else [(typed, f"{typed} (not in this list)")]
+    return options([("", "Choose one"), *unknown, *choices], known[-1] if known else typed)
+
+
+class Templates(Environment):
+    """Flask's templates, written by `Writer`.
+
+    What every template may use is one dictionary; Jinja makes a chain of two for each template, and looks through it at every import.
+    """
+
+    code_generator_class = Writer
+    escaped = staticmethod(escaped)
+
+    def make_globals(self, d: Any) -> Any:
+        return self.globals if not d else super().make_globals(d)
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.add_extension(Settled)
+    app.jinja_env.filters["url_for"] = cache(app.url_map.bind("").build)
+    app.jinja_env.globals.update(control=control, options=options, options_among=options_among)
