@@ -127,5 +127,7 @@
     if (swapped.matches("[data-verdict-for]")) takeVerdict(swapped);
     if (swapped.matches("[data-announce]")) byId("announcer").textContent = swapped.dataset.announce;
     if (response?.status === 422) focusFault(swapped);
+    // what had the focus was swapped out, or its dialog closed
+    if (document.activeElement.matches("body, dialog:not([open]) *")) swapped.querySelector("[data-refocus]")?.focus();
   });
 })();
