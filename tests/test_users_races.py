@@ -225,7 +225,7 @@ def test_whoever_lost_office_while_waiting_for_the_lock_does_nothing(
     with ThreadPoolExecutor(1) as thread, holder, holder.cursor() as cursor:
         cursor.execute("SELECT FROM tenants WHERE id = %s FOR NO KEY UPDATE", (str(cast.acme.id),))
         waiting = thread.submit(perform, app, cast.acme.admin2, act, cast.acme.user)
-        wait_until_somebody_waits(owner)
+        wait_until_somebody_waits_for(holder, owner)
         cursor.execute(f"UPDATE users SET {loss} WHERE id = %s", (str(cast.acme.admin2.id),))
         holder.commit()
         assert waiting.result(timeout=30) is False
@@ -249,7 +249,7 @@ def test_an_account_that_rose_above_the_actor_meanwhile_is_a_conflict_in_words(
     with ThreadPoolExecutor(1) as thread, holder, holder.cursor() as cursor:
         cursor.execute("SELECT FROM tenants WHERE id = %s FOR NO KEY UPDATE", (str(cast.acme.id),))
         waiting = thread.submit(browser.client.post, f"/users/{cast.acme.user.id}/{last}", data=sent)
-        wait_until_somebody_waits(owner)
+        wait_until_somebody_waits_for(holder, owner)
         cursor.execute("UPDATE users SET role = 'super_admin' WHERE id = %s", (str(cast.acme.user.id),))
         holder.commit()
         answer = waiting.result(timeout=30)
@@ -258,10 +258,13 @@ def test_an_account_that_rose_above_the_actor_meanwhile_is_a_conflict_in_words(
     assert "given a higher role at this moment" in answer.text
 
 
-def wait_until_somebody_waits(owner: psycopg2.extensions.cursor) -> None:
+def wait_until_somebody_waits_for(holder: psycopg2.extensions.connection, owner: psycopg2.extensions.cursor) -> None:
+    """For this connection: other workers' tests wait for each other in databases of their own."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        owner.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+        owner.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid)))", (holder.info.backend_pid,)
+        )
         if owner.fetchone() == (True,):
             return
         time.sleep(0.01)
