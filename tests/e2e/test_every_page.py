@@ -21,6 +21,9 @@ NO_PAGES = {
     "account.confirm",
     "organizations.check_subdomain",
     "audit.export",
+    "users.export",
+    "bulk.show",
+    "imports.show",
     "health.healthz",
     "health.readyz",
 }
