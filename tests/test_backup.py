@@ -115,6 +115,7 @@ def source(place: Path, running: Any, cast: SimpleNamespace) -> Iterator[Place]:
     furnish(owner, cast)
     with closing(connect(owner)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("DELETE FROM audit_entries")  # the furniture's are in no chain
+        cursor.execute("INSERT INTO asked_mails (id, kind, login) VALUES (gen_random_uuid(), 'organizations', 'mara@x.example')")
     made = embedded(instance)
     act(made.app, cast)
     yield made
