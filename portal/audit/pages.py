@@ -29,6 +29,7 @@ def index(actor: Actor) -> Response:
     asked = _asked()
     found = services.look_through(actor.tenant_id, asked, days_in=_zone_of(actor))
     entries, further = found[: services.PAGE], len(found) > services.PAGE
+    query = {name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value} if asked.narrowed else {}
     told = times()
     return page_or_fragment(
         "audit/index.html",
@@ -38,8 +39,8 @@ def index(actor: Actor) -> Response:
         days_in=_zone_of(actor),
         kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User")],
         entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network) for e in entries],
-        older=entries[-1].seq if further else None,
-        query={name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value},
+        older={**query, "before": entries[-1].seq} if further else None,
+        query=query,
     )
 
 

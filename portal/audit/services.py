@@ -20,7 +20,7 @@ from portal.organizations.models import Tenant
 from portal.values import zone
 
 BATCH = 1000  # entries that are recomputed or exported at a time
-PAGE = 50
+PAGE = 25  # as of users
 # The ten newest entries as one column of another statement, to be read by `entries`; `about` narrows them down.
 LATEST = """
     (SELECT json_agg(json_build_array(at, actor_name, action, fields)) FROM (
