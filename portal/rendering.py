@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import cache
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -10,6 +11,7 @@ from flask.templating import Environment
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import Extension
+from jinja2.runtime import Context, Macro
 from markupsafe import Markup, _escape_inner, escape
 
 INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -106,6 +108,24 @@ def options_among(choices: list[tuple[str, str]], typed: str) -> Markup:
     return options([("", "Choose one"), *unknown, *choices], known[-1] if known else typed)
 
 
+def hidden_fields(form: Any) -> list[tuple[str, str]]:
+    """(name, value) of what a form carries unseen."""
+    return [(field.name, field._value()) for field in form if getattr(field.widget, "input_type", "") == "hidden"]
+
+
+class Calls(Context):
+    """Calls macros and plain functions, which are nearly all that is called, without first asking what else they might be."""
+
+    def call(self, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if type(called) is Macro:
+            args = (self.eval_ctx, *args)
+        elif type(called) is not FunctionType or hasattr(called, "jinja_pass_arg"):
+            return super().call(called, *args, **kwargs)
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return called(*args, **kwargs)
+
+
 class Templates(Environment):
     """Flask's templates, written by `Writer`.
 
@@ -113,6 +133,7 @@ class Templates(Environment):
     """
 
     code_generator_class = Writer
+    context_class = Calls
     escaped = staticmethod(escaped)
 
     def make_globals(self, d: Any) -> Any:
@@ -122,4 +143,4 @@ class Templates(Environment):
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension(Settled)
     app.jinja_env.filters["url_for"] = cache(app.url_map.bind("").build)
-    app.jinja_env.globals.update(control=control, options=options, options_among=options_among)
+    app.jinja_env.globals.update(control=control, hidden_fields=hidden_fields, options=options, options_among=options_among)
