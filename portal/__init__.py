@@ -65,10 +65,10 @@ def _configure(app: "Flask", settings: Settings) -> None:
 
 
 def _trust_hosts(app: "Flask", settings: Settings) -> None:
-    hosts = {settings.hostname, "localhost", "127.0.0.1", "[::1]", *filter(None, map(str.strip, settings.trusted_hosts.split(",")))}
+    hosts = [settings.hostname, "localhost", "127.0.0.1", "[::1]", *filter(None, map(str.strip, settings.trusted_hosts.split(",")))]
     if settings.serve_subdomains:
-        hosts.add("." + settings.hostname)
-    app.config["TRUSTED_HOSTS"] = sorted(hosts)
+        hosts.append("." + settings.hostname)
+    app.config["TRUSTED_HOSTS"] = list(dict.fromkeys(hosts))  # the likeliest first
     if settings.proxy_count:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -77,11 +77,11 @@ def _trust_hosts(app: "Flask", settings: Settings) -> None:
 
 
 def _extend(app: "Flask", settings: Settings) -> None:
-    from portal import access, headers, responses
+    from portal import headers, responses
     from portal.database import health, reading
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
-    from portal.extensions import compress, csrf, db, login
-    from portal.framework import Migrations
+    from portal.extensions import compress, csrf, db, limiter, login
+    from portal.framework import Migrations, unhooked
 
     compress.init_app(app)
     db.init_app(app)
@@ -92,19 +92,28 @@ def _extend(app: "Flask", settings: Settings) -> None:
     app.extensions["migrate"] = Migrations(app)
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
-    app.before_request(access.let_files_in)
-    csrf.init_app(app)
-    _limit(app)
+    with unhooked(app):
+        csrf.init_app(app)
+        limiter.init_app(app)
+    _look_at_requests(app)
     responses.init_app(app)
 
 
-def _limit(app: "Flask") -> None:
-    """Limits are asked for by the doors that have one, and told by no header: nothing is left to do before and after all other requests."""
-    from portal.extensions import limiter
+def _look_at_requests(app: "Flask") -> None:
+    """What is asked of every request, and what of unsafe ones; limits are asked for by the doors that have one."""
+    from flask import request
 
-    before, after = [*app.before_request_funcs[None]], [*app.after_request_funcs[None]]
-    limiter.init_app(app)
-    app.before_request_funcs[None], app.after_request_funcs[None] = before, after
+    from portal import access, headers
+    from portal.extensions import csrf
+
+    def look() -> None:
+        headers.refuse_unmeasured()
+        if request.method not in headers.SAFE:
+            headers.refuse_cross_site()
+            access.let_files_in()
+            csrf.protect(apply_exemptions=True)
+
+    app.before_request(look)
 
 
 def _open_doors(app: "Flask") -> None:

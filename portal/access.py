@@ -92,6 +92,7 @@ def let_files_in() -> None:
 def _guarded(view: View, question: Question | None) -> View:
     asked = list(signature(question).parameters)[1:] if question else []
     wanted = list(signature(view).parameters)
+    needed = {*asked, *wanted}
 
     @wraps(view)
     def door(**url: UUID) -> Any:
@@ -100,14 +101,14 @@ def _guarded(view: View, question: Question | None) -> View:
             raise Unauthenticated
         if is_platform(actor.role):
             auth.act_above(actor)
-        seen = _seen(url, actor, {*asked, *wanted})
+        seen = _seen(url, actor, needed)
         answer = question(actor, *(seen[name] for name in asked)) if question else Allowed()
         if isinstance(answer, Denied):
             raise Forbidden(answer.reason, who_helps=answer.who_helps, afterwards=_note_refusal(actor, answer.reason))
         return view(**{name: seen[name] for name in wanted})
 
     door.guard = question.__name__ if question else "signed_in"  # type: ignore[attr-defined]
-    door.needs = {*asked, *wanted}  # type: ignore[attr-defined]
+    door.needs = needed  # type: ignore[attr-defined]
     return door
 
 

@@ -1,6 +1,7 @@
 """Flask as the portal uses it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
@@ -18,6 +19,21 @@ class Portal(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+
+@contextmanager
+def unhooked(app: Flask) -> Iterator[None]:
+    """Leave out again what an extension puts around every request and into every template: the portal asks it where it must."""
+    hooks: tuple[Any, ...] = (
+        app.before_request_funcs,
+        app.after_request_funcs,
+        app.teardown_request_funcs,
+        app.template_context_processors,
+    )
+    kept = [list(hook[None]) for hook in hooks]
+    yield
+    for hook, was in zip(hooks, kept, strict=True):
+        hook[None] = was
 
 
 class Migrations:

@@ -1,6 +1,5 @@
 """Flask's session cookie and the tokens of forms, as ever, but signed with keys that are derived once and not at every request."""
 
-import hmac
 from functools import cache, cached_property
 from typing import Any
 
@@ -9,14 +8,8 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin, session_j
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_encode, want_bytes
-from itsdangerous.signer import HMACAlgorithm
 
 SHORT = 300  # bytes
-
-
-class AtOnce(HMACAlgorithm):
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha1")
 
 
 class Signer(TimestampSigner):
@@ -47,7 +40,7 @@ class Serializer(URLSafeTimedSerializer):
 
 @cache
 def _serializer(key: str, salt: str, derivation: str, serializer: Any = None) -> Serializer:
-    return Serializer(key, salt=salt, serializer=serializer, signer_kwargs={"key_derivation": derivation, "algorithm": AtOnce()})
+    return Serializer(key, salt=salt, serializer=serializer, signer_kwargs={"key_derivation": derivation})
 
 
 class Sessions(SecureCookieSessionInterface):

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from portal import policy
 from portal.audit.sentences import sentence
-from portal.extensions import settings
+from portal.config import Settings
 from portal.signing import csrf_token
 from portal.values import countries, country_name, zone
 
@@ -28,21 +28,18 @@ NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] =
 def init_app(app: Flask) -> None:
     words = (role_name, when, number, sentence, rate, lasting, country_name)
     app.jinja_env.filters.update({word.__name__: word for word in words})
-    app.jinja_env.globals["country_options"] = country_options
+    ours: Settings = app.config["PORTAL"]
+    same = {"registration_open": ours.registration == "open", "insecure": ours.insecure, "policy": policy}
+    app.jinja_env.globals.update(**same, csrf_token=csrf_token, navigation=navigation, country_options=country_options)
     app.context_processor(everywhere)
 
 
 def everywhere() -> dict[str, Any]:
-    actor, ours = reader(), settings()
+    actor = reader()
     return {
-        "csrf_token": csrf_token,
         "current_user": actor or g.get("_login_user", current_user),
-        "policy": policy,
         "theme": current_theme(),
         "density": getattr(actor, "density", None) or "comfortable",
-        "navigation": navigation,
-        "registration_open": ours.registration == "open",
-        "insecure": ours.insecure,
     }
 
 
@@ -129,7 +126,7 @@ def times() -> Callable[[datetime], Markup]:
 
 
 def told(time_zone: str | None, moment: datetime) -> Markup:
-    exact = moment.astimezone(UTC)
+    exact = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     shown = moment.astimezone(zone(time_zone)) if time_zone else exact
     name, kind = (escape(shown.tzname()), "") if time_zone else ("UTC", "when")
     local = shown.isoformat(" ", "seconds")

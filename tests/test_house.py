@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "access": {"extensions", "policy", "services", *BASE},
     "responses": {"extensions", "errors", "config"},
     "headers": {"extensions", "errors"},
-    "words": {"extensions", "policy", "sentences", "signing", "values"},
+    "words": {"config", "policy", "sentences", "signing", "values"},
     "signing": set(),
     "charts": set(),
     "assets": set(),

@@ -47,7 +47,7 @@ SESSIONS = """
     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
     JOIN tenants t ON t.id = s.tenant_id"""
 ACTOR = """
-    u.id, u.tenant_id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
+    u.id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
     u.theme, u.time_zone, u.density, u.table_columns, u.table_rows"""
 FIND_ACTOR = Reading(f"""
     SELECT {ACTOR}, s.id AS session_id, s.created_at AS signed_in_at,
@@ -103,7 +103,7 @@ def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Ac
     tenancy.bind(tenant, user=row["id"], role=row["role"])
     if row.pop("stale") and not unattended:
         db.session.execute(SEEN, {"tenant": tenant, "session": row["session_id"]})
-    return Actor(credential=credential, origin=origin, **row)
+    return Actor(credential=credential, origin=origin, tenant_id=tenant, **row)
 
 
 def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin) -> Actor | None:
@@ -111,7 +111,9 @@ def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin) -> Actor | None:
     found = FIND_ACTOR_AGAIN.one(tenant=tenant_id, user=user_id)
     if found is None:
         return None
-    return Actor(session_id=None, signed_in_at=None, credential=None, confirmed=False, origin=origin, **found._asdict())
+    return Actor(
+        session_id=None, signed_in_at=None, credential=None, confirmed=False, origin=origin, tenant_id=tenant_id, **found._asdict()
+    )
 
 
 def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> str:
