@@ -1,6 +1,7 @@
 """`python -m bench PART`, called by `make bench PART=…`: measures a part, prints its tables and writes them into docs/performance.md."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -19,12 +20,13 @@ def main() -> int:
     if asked.part is None:
         print(described({name: import_module(f"bench.{name}").__doc__ or "" for name in PARTS}))
         return 0
+    busy = os.getloadavg()[0]
     try:
         tables = import_module(f"bench.{asked.part}").measure(asked.repeats)
     except StartRefused as refused:
         say(str(refused))
         return 1
-    text = written(asked.part, asked.repeats, tables)
+    text = written(asked.part, asked.repeats, tables, busy)
     print(text)
     if not asked.print:
         put(DOCUMENT, asked.part, text)

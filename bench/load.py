@@ -15,8 +15,8 @@ HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "Accept-Language": "en-GB,en;q=0.5",
-    "Accept-Encoding": "gzip, deflate, br, zstd",
 }
+COMPRESSED = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -49,10 +49,15 @@ class Visitor:
     def post(self, path: str, form: dict[str, str]) -> BeautifulSoup:
         return self._ask("POST", path, urlencode(form))
 
-    def request(self, path: str, form: dict[str, str] | None = None) -> bytes:
+    def request(self, path: str, form: dict[str, str] | None = None, *, compressed: bool = False) -> bytes:
         """The bytes of this visitor's request, for `load`."""
         body = urlencode(form).encode() if form is not None else b""
-        headers = HEADERS | self._cookie() | ({**FORM, "Content-Length": str(len(body))} if form is not None else {})
+        headers = (
+            HEADERS
+            | (COMPRESSED if compressed else {})
+            | self._cookie()
+            | ({**FORM, "Content-Length": str(len(body))} if form is not None else {})
+        )
         lines = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", f"Host: localhost:{self.port}"]
         return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode() + body
 
@@ -60,6 +65,7 @@ class Visitor:
         """Through the real form."""
         form = self.sign_in_form(organization)
         self.post("/sign-in", {**form, "login": login, "password": password})
+        self.get("/")  # where a browser goes next: the first page makes the token of the forms
         return self
 
     def sign_in_form(self, organization: str) -> dict[str, str]:
@@ -69,7 +75,7 @@ class Visitor:
         return {"csrf_token": str(token["value"]), "organization": organization}
 
     def _ask(self, method: str, path: str, body: str | None) -> BeautifulSoup:
-        headers = HEADERS | self._cookie() | (FORM if body else {}) | {"Accept-Encoding": "identity"}
+        headers = HEADERS | self._cookie() | (FORM if body else {})
         connection = HTTPConnection("localhost", self.port, timeout=30)
         try:
             connection.request(method, path, body, headers)

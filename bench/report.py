@@ -40,10 +40,10 @@ def verdict(values: list[float], limit: float, *, least: bool = False) -> str:
     return f"{'≥' if least else '≤'} {limit:g}, {'kept' if kept else 'missed'}"
 
 
-def written(part: str, repeats: int, tables: list[Table]) -> str:
-    """The tables under the machine, the day and the command that made them."""
+def written(part: str, repeats: int, tables: list[Table], busy: float) -> str:
+    """The tables under the machine, the day and the command that made them; `busy` was the load before it."""
     again = f" (`python -m bench {part} --repeats {repeats}`)" if repeats != 7 else ""
-    head = f"{datetime.now(UTC):%d %B %Y}, `make bench PART={part}`{again}: {machine()}."
+    head = f"{datetime.now(UTC):%d %B %Y}, `make bench PART={part}`{again}: {machine()}; load average before the run {busy:.1f}."
     return "\n\n".join([head, *map(str, tables)])
 
 

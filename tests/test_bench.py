@@ -121,11 +121,11 @@ def test_a_run_replaces_its_own_part_of_the_document_and_nothing_else(tmp_path: 
 
 
 def test_what_is_written_names_machine_day_and_command() -> None:
-    text = written("foundation", 7, [Table("Pages", "How.", ("page", "µs"), [("overview", "1")])])
+    text = written("foundation", 7, [Table("Pages", "How.", ("page", "µs"), [("overview", "1")])], 0.25)
     assert "`make bench PART=foundation`" in text
     assert f"{os.cpu_count()} × " in text
     assert "| page | µs |\n| --- | --- |\n| overview | 1 |" in text
-    assert "--repeats 3" in written("foundation", 3, [])
+    assert "--repeats 3" in written("foundation", 3, [], 0.25)
 
 
 @pytest.mark.parametrize("part", PARTS)
