@@ -62,24 +62,45 @@ class Control(NamedTuple):
     value: str
     refused: str
     attributes: Markup
+    help: str | None
+    optional: bool
+    half: bool
+    choices: list[tuple[str, str]] | None
+    options: Markup | None
 
 
-def control(field: Any, kind: str | None, type: str | None, label: str | None, more: dict[str, Any], **said: Any) -> Control:
-    """A field as its page shows it: what the page says goes before what the field itself says; an attribute that is None is left away.
+def control(
+    field: Any,
+    *,
+    label: str | None = None,
+    help: str | None = None,
+    optional: bool = False,
+    autocomplete: str | None = None,
+    kind: str | None = None,
+    type: str | None = None,
+    choices: list[tuple[str, str]] | None = None,
+    options: Markup | None = None,
+    half: bool = False,
+    described_by: str = "",
+    attributes: dict[str, Any] | None = None,
+) -> Control:
+    """A field as its page shows it.
 
-    The names of the attributes come from the templates, their values from anywhere.
+    `kind` (input, password, textarea, select), `type` and `label` override what the field itself says; `choices` are (value, label) of
+    a select, `options` its options as they are; `half` shares a row with its neighbour, with the help below, so that the controls stay
+    level; `attributes` are further attributes: their names come from the templates, their values from anywhere, None leaves one away.
     """
     kind = kind or KINDS.get(field.type, "input")
-    described = (f"{field.id}-help" if said["help"] else "", said["described_by"], f"{field.id}-error" if field.errors else "")
-    attributes = {
+    described = (f"{field.id}-help" if help else "", described_by, f"{field.id}-error" if field.errors else "")
+    all_attributes = {
         "id": field.id,
         "name": field.name,
         "rows": 3 if kind == "textarea" else None,
-        "autocomplete": said["autocomplete"],
-        "required": None if said["optional"] else "",
+        "autocomplete": autocomplete,
+        "required": None if optional else "",
         "aria-describedby": " ".join(filter(None, described)) or None,
         "aria-invalid": "true" if field.errors else None,
-        **more,
+        **(attributes or {}),
     }
     return Control(
         kind,
@@ -88,7 +109,8 @@ def control(field: Any, kind: str | None, type: str | None, label: str | None, m
         label or str(field.label.text),
         field._value() if kind in ("input", "textarea") else "",
         " ".join(field.errors),
-        Markup("".join(f' {name}="{escaped(value)}"' for name, value in attributes.items() if value is not None)),  # noqa: S704
+        Markup("".join(f' {name}="{escaped(value)}"' for name, value in all_attributes.items() if value is not None)),  # noqa: S704
+        *(help, optional, half, choices, options),
     )
 
 
