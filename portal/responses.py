@@ -72,7 +72,12 @@ def wants_fragment() -> bool:
 
 def page(template: str, *, status: int = 200, **context: Any) -> Response:
     """A page, or the fragment that a page includes; 422 where what was typed was refused."""
-    return make_response(render_template(template, **context), status)
+    return current_app.response_class(render_template(template, **context), status)
+
+
+def address(endpoint: str) -> str:
+    """The address of a door that has no variable part, worked out once."""
+    return str(current_app.jinja_env.filters["url_for"](endpoint))
 
 
 def go_to(endpoint: str, notice: str | None = None, **values: Any) -> Response:

@@ -30,7 +30,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update({word.__name__: word for word in words})
     ours: Settings = app.config["PORTAL"]
     same = {"registration_open": ours.registration == "open", "insecure": ours.insecure, "policy": policy}
-    app.jinja_env.globals.update(**same, csrf_token=csrf_token, navigation=navigation, country_options=country_options)
+    app.jinja_env.globals.update(
+        **same, csrf_token=csrf_token, navigation=navigation, current_door=current_door, country_options=country_options
+    )
     app.context_processor(everywhere)
 
 
@@ -62,6 +64,11 @@ def navigation() -> list[dict[str, Any]]:
     who, path = reader() or current_user, request.path
     open_doors = [(label, address(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(who)]
     return [{"label": label, "url": url, "current": _leads(path, url)} for label, url in open_doors]
+
+
+def current_door(doors: list[dict[str, Any]]) -> str:
+    """What the closed menu of a narrow page says."""
+    return next((door["label"] for door in doors if door["current"]), "Menu")
 
 
 def _leads(path: str, url: str) -> bool:

@@ -27,7 +27,7 @@ class Reading:
         bound, session = tenancy.whose(), current_app.extensions["sqlalchemy"].session
         if bound.pool != "app" or (session.registry.has() and session().in_transaction()):
             found = session.connection().exec_driver_sql(self.statement, parameters)
-            return self._named(list(found.keys()), found.all())
+            return self._named(found.cursor.description, found.all())
         lines: Lines = current_app.extensions["portal.reading"]
         return self._named(*lines.ask(bound.settings + self.statement, parameters))
 
@@ -35,9 +35,9 @@ class Reading:
         """The first row; None where there is none."""
         return next(iter(self(**parameters)), None)
 
-    def _named(self, names: list[str], rows: Any) -> list[Any]:
+    def _named(self, columns: Any, rows: Any) -> list[Any]:
         if self.row is None:
-            row: Any = namedtuple("Row", names)  # type: ignore[misc]  # they are known by now
+            row: Any = namedtuple("Row", [column[0] for column in columns])  # type: ignore[misc]  # they are known by now
             self.row = row._make
         return list(map(self.row, rows))
 
@@ -49,14 +49,14 @@ class Lines:
         self.url, self.seconds = url, seconds
         self.free: deque[Any] = deque()
 
-    def ask(self, statement: str, parameters: dict[str, Any]) -> tuple[list[str], list[Any]]:
-        """The columns' names and the rows; raises SQLAlchemy's exceptions, as the session does."""
+    def ask(self, statement: str, parameters: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """The columns (DBAPI) and the rows; raises SQLAlchemy's exceptions, as the session does."""
         connection = None
         try:
             connection = self._taken()
             with connection.cursor() as cursor:
                 self.execute(cursor, statement, parameters)
-                names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+                columns, rows = cursor.description, cursor.fetchall()
         except psycopg2.Error as error:
             if connection is not None and connection.closed:
                 self.close()  # whatever ended it has ended those that waited beside it
@@ -64,7 +64,7 @@ class Lines:
                 self.free.append(connection)
             raise DBAPIError.instance(statement, parameters, error, psycopg2.Error, hide_parameters=True) from error
         self.free.append(connection)
-        return names, rows
+        return columns, rows
 
     def execute(self, cursor: Any, statement: str, parameters: dict[str, Any]) -> None:
         """Where tests look on."""

@@ -35,8 +35,12 @@ class Bound:
         """What says so to PostgreSQL: always all of it, "" where there is nothing. Raises for what is neither id nor role."""
         if not ROLE.fullmatch(self.role):
             raise TypeError("no role")
-        tenant, user = (str(UUID(str(id_))) if id_ else "" for id_ in (self.tenant, self.user))
+        tenant, user = _text(self.tenant), _text(self.user)
         return f"SET LOCAL app.tenant_id = '{tenant}'; SET LOCAL app.user_id = '{user}'; SET LOCAL app.role = '{self.role}'; "
+
+
+def _text(id_: UUID | None) -> str:
+    return "" if id_ is None else str(id_ if type(id_) is UUID else UUID(str(id_)))
 
 
 def whose() -> Bound:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, request
 
 from portal import policy
 from portal.access import keep_signed_in, origin, public, requires
@@ -13,7 +13,7 @@ from portal.extensions import limiter, settings
 from portal.organizations import services
 from portal.organizations.commands import HINTS
 from portal.organizations.forms import RegistrationForm, SettingsForm
-from portal.responses import go_to, page
+from portal.responses import address, go_to, page
 from portal.values import likely_country, suggest_subdomain
 from portal.values import password_strength as strength_of
 from portal.words import times
@@ -97,7 +97,7 @@ def settings_address() -> Response:
     """The address part of the settings, in the fields of the country that was chosen."""
     form = SettingsForm()
     parts = form.address.form.show_parts()
-    return page("organizations/_address.html", form=form, address_fields=parts, address_url=url_for(".settings_address"))
+    return page("organizations/_address.html", form=form, address_fields=parts, address_url=address("organizations.settings_address"))
 
 
 def _settings_page(form: SettingsForm, tenant: Any, *, status: int = 200) -> Response:
@@ -106,7 +106,7 @@ def _settings_page(form: SettingsForm, tenant: Any, *, status: int = 200) -> Res
         status=status,
         form=form,
         address_fields=form.address.form.show_parts(),
-        address_url=url_for(".settings_address"),
+        address_url=address("organizations.settings_address"),
         subdomain=tenant.subdomain,
         changes=_what_changed(form, tenant),
     )
@@ -136,7 +136,7 @@ def _shown(form: RegistrationForm) -> dict[str, Any]:
     form.subdomain.label.text = "Address of your portal" if public_host else "Short name"
     return {
         "form": form,
-        "address_url": url_for(".register_address"),
+        "address_url": address("organizations.register_address"),
         "address_fields": form.address.form.show_parts(),
         "public_host": public_host,
         "password_min_length": settings().password_min_length,
