@@ -5,22 +5,30 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from bench import filling, proc, running
 from bench.__main__ import PARTS
-from bench.load import Visitor, always, load
+from bench.load import Load, Visitor, always, load
 from bench.report import DOCUMENT, Table, put, told, verdict, written
 from portal.config import ROOT
 from portal.system import StartRefused
 from portal.testing import Browser, Cluster
 
 Smallest = tuple[running.Served, Visitor]
+
+
+def finished(loading: Coroutine[Any, Any, Load]) -> Load:
+    """In a thread of its own: a browser of earlier tests keeps a running event loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, loading).result()
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +79,11 @@ def test_the_smallest_page_shows_25_rows_to_who_is_signed_in(smallest: Smallest)
 
 def test_the_client_counts_answers_and_takes_no_refusal_for_one(smallest: Smallest) -> None:
     served, visitor = smallest
-    answers = asyncio.run(load(served.port, always(visitor.request("/")), at_once=3, seconds=60, most=20))
+    answers = finished(load(served.port, always(visitor.request("/")), at_once=3, seconds=60, most=20))
     assert len(answers.waited) == 20
     assert answers.size > 1000
     with pytest.raises(RuntimeError, match="401 instead of 200"):
-        asyncio.run(load(served.port, always(Visitor(served.port).request("/")), at_once=1, seconds=60, most=1))
+        finished(load(served.port, always(Visitor(served.port).request("/")), at_once=1, seconds=60, most=1))
 
 
 def test_what_is_filled_in_is_a_portal_that_people_can_use(
