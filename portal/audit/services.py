@@ -21,11 +21,11 @@ from portal.values import zone
 
 BATCH = 1000  # entries that are recomputed or exported at a time
 PAGE = 25  # as of users
-# The ten newest entries as one column of another statement, to be read by `entries`; `about` narrows them down.
+# The newest entries as one column of another statement, to be read by `entries`; `about` narrows them down.
 LATEST = """
     (SELECT json_agg(json_build_array(at, actor_name, action, fields)) FROM (
         SELECT at, actor_name, action, ARRAY (SELECT jsonb_object_keys(changes)) AS fields FROM audit_entries
-        WHERE tenant_id = %(tenant)s {about} ORDER BY seq DESC LIMIT 10) AS latest)"""
+        WHERE tenant_id = %(tenant)s {about} ORDER BY seq DESC LIMIT {limit}) AS latest)"""
 
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
