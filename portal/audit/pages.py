@@ -20,7 +20,7 @@ from portal.values import csv_line
 from portal.words import times
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
-HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
+HEADERS = ("number", "at", "who", "what", "whom", "field", "old", "new", "network")
 
 
 @blueprint.get("")
@@ -38,7 +38,7 @@ def index(actor: Actor) -> Response:
         actions=[("", "Anything"), *SENTENCES.items()],
         days_in=_zone_of(actor),
         kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User")],
-        entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network) for e in entries],
+        entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network, e.whom, e.object_id) for e in entries],
         older={**query, "before": entries[-1].seq} if further else None,
         query=query,
     )
@@ -84,9 +84,9 @@ def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
         batch = services.look_through(actor.tenant_id, asked, limit=services.BATCH, days_in=_zone_of(actor))
         release()
         for entry in batch[: services.BATCH]:
-            who, what, network = entry.actor_name or "", sentence(entry), entry.network or ""
+            who, what, whom, network = entry.actor_name or "", sentence(entry), entry.whom or "", entry.network or ""
             for field, old, new in in_words(entry.changes) or [("", "", "")]:
-                yield csv_line((entry.seq, entry.at.isoformat(), who, what, field, old, new, network))
+                yield csv_line((entry.seq, entry.at.isoformat(), who, what, whom, field, old, new, network))
         if len(batch) <= services.BATCH:
             return
         asked = asked.model_copy(update={"before": batch[services.BATCH - 1].seq})

@@ -50,6 +50,9 @@ END_SESSIONS = text("DELETE FROM sessions WHERE tenant_id = :tenant AND user_id 
 NOTE = text("""
     INSERT INTO bulk_changes (tenant_id, act_id, user_id, old_role, old_state, new_role, new_state)
     SELECT :tenant, :act, unnest(CAST(:ids AS uuid[])), :old_role, :old_state, :new_role, :new_state""")
+# For `audit.about` an account: the latest acts on many that changed it.
+ACTS_ON = """
+    SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
 STILL_ACTS = text("""
     SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active""")
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
@@ -289,15 +292,9 @@ def bulk_act(tenant_id: UUID, act_id: UUID) -> BulkAct | None:
     return db.session.execute(select(BulkAct).where(BulkAct.tenant_id == tenant_id, BulkAct.id == act_id)).scalar_one_or_none()
 
 
-def acts_on(tenant_id: UUID, user_id: UUID, limit: int) -> list[UUID]:
-    """The latest acts on many accounts that changed this one. One statement."""
-    mine = (BulkChange.tenant_id == tenant_id, BulkChange.user_id == user_id)
-    return list(db.session.execute(select(BulkChange.act_id).where(*mine).order_by(BulkChange.act_id.desc()).limit(limit)).scalars())
-
-
 def told(act: BulkAct) -> Told:
     """What the act's page shows. Three statements."""
-    entry = next(iter(audit.about(act.tenant_id, [act.id], 1)), None)
+    entry = next(iter(audit.about(act.tenant_id, act.id, 1)), None)
     changes = (BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
     changed = db.session.execute(select(func.count()).select_from(BulkChange).where(*changes)).scalar_one()
     undone_by = _undone_by(act)

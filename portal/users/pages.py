@@ -247,7 +247,7 @@ def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
 
 
 def _of_user(user: Any, actor: Actor) -> dict[str, Any]:
-    entries = audit.about(actor.tenant_id, [user.id, *bulk.acts_on(actor.tenant_id, user.id, HISTORY)], HISTORY)
+    entries = audit.about(actor.tenant_id, user.id, HISTORY, bulk.ACTS_ON)
     return {
         "states": STATES,
         "history": [{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
