@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from portal.errors import Refusal
+from portal.errors import Refusal, faults_of
 from portal.extensions import settings, transaction
 from portal.system import StartRefused
 
@@ -28,8 +28,7 @@ def in_words(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except ValidationError as error:
-            faults = [f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors(include_url=False)]
-            message = "\n".join(faults)
+            message = "\n".join(f"{location[0]}: {sentence}" for location, sentence in faults_of(error))
         except Refusal as refusal:
             message = " ".join(refusal.fields.values()) or refusal.message
         except (StartRefused, psycopg2.Error, DBAPIError) as error:

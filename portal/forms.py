@@ -12,7 +12,7 @@ from flask_wtf.form import _Auto
 from pydantic import BaseModel, ValidationError
 from wtforms import Field, Form, FormField, HiddenField, PasswordField
 
-from portal.errors import Conflict, Invalid
+from portal.errors import Conflict, Invalid, faults_of
 from portal.signing import csrf_token
 from portal.values import fingerprint
 
@@ -60,8 +60,8 @@ class ModelForm(FlaskForm):
         try:
             self.command = self.command_type.model_validate(self.typed(), context=self.context())
         except ValidationError as error:
-            for fault in error.errors(include_url=False, include_input=False, include_context=False):
-                self.blame([str(part) for part in fault["loc"]], fault["msg"].removeprefix("Value error, "))
+            for location, sentence in faults_of(error):
+                self.blame(location, sentence)
             return False
         return valid
 

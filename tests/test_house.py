@@ -34,7 +34,7 @@ DOORS = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "config": set(),
+    "config": {"errors"},
     "actor": {"values"},
     "values": {"errors", "values"},
     "models": {"extensions", "models", "values"},

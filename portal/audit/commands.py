@@ -26,7 +26,7 @@ class LookThrough(BaseModel):
     about: Annotated[Literal["organization", "user"] | None, MayBeCleared] = None
     since: Annotated[Day | None, MayBeCleared] = None
     until: Annotated[Day | None, MayBeCleared] = None
-    before: Annotated[Annotated[int, Field(ge=1, lt=2**62)] | None, MayBeCleared] = None
+    before: Annotated[Annotated[int, Field(ge=1, le=2**62)] | None, MayBeCleared] = None
 
     @field_validator("who")
     @classmethod

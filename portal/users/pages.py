@@ -155,8 +155,7 @@ def _asked() -> FindUsers:
     try:
         return FindUsers.model_validate(request.args.to_dict())
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise Invalid(fields={str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}) from None
+        raise Invalid.by(error) from None
 
 
 def _exported(actor: Actor, asked: FindUsers) -> Iterator[str]:
