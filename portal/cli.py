@@ -100,17 +100,24 @@ def create_super_admin(**typed: str) -> None:
 @with_appcontext
 @in_words
 def verify_audit() -> None:
-    """Recompute the chain of every organization's audit log; names the first broken entry, exit 1 when there is one."""
+    """Recompute the chain of every organization's audit log, and the lists of accounts that its entries prove; names the first broken
+    entry, exit 1 when there is one."""
     from portal.audit import services
+    from portal.bulk import services as bulk
     from portal.database import tenancy
     from portal.database.cluster import database_running
 
     with database_running(settings()), tenancy.bound(None, pool="platform"):
-        chains = list(services.verify())
+        chains, lists = list(services.verify()), list(bulk.verify())
     for chain in chains:
         found = f"entry {chain.broken} is broken" if chain.broken else f"{chain.whole} entries, whole"
         click.echo(f"{chain.subdomain}: {found}")
-    if any(chain.broken for chain in chains):
+    for proved in lists:
+        if proved.broken:
+            click.echo(f"{proved.subdomain}: the list of accounts that entry {proved.broken} proves is broken")
+        else:
+            click.echo(f"{proved.subdomain}: {proved.whole} lists of accounts changed at once, whole")
+    if any((*(chain.broken for chain in chains), *(proved.broken for proved in lists))):
         raise SystemExit(1)
 
 

@@ -12,6 +12,7 @@ SENTENCES = {
     "greater_than_equal": "The least that can be chosen is {ge:,}.",
     "less_than_equal": "The most that can be chosen is {le:,}.",
     "literal_error": "Choose one of those that are offered.",
+    "uuid_parsing": "This is no id of the portal's. Go back, reload the page and choose again.",
     "string_too_long": "Shorten this to at most {max_length:,} characters.",
     "date_from_datetime_parsing": "Write the day as year, month and day, as in 2026-11-24.",
     "date_from_datetime_inexact": "Write the day as year, month and day, as in 2026-11-24.",

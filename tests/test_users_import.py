@@ -129,7 +129,7 @@ def test_a_header_that_does_not_do_is_refused(admin: Browser, work: Any, owner: 
 def test_an_empty_a_too_large_and_no_file_are_refused_at_the_door(admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Choose a file" in upload(admin, b"", expect=422).text
     assert "Choose a file" in admin.post("imports.new", {"become": "invited"}, expect=422).text
-    assert "invited" in upload(admin, HEADER, become="kings", expect=422).text
+    assert "Choose one of those that are offered." in upload(admin, HEADER, become="kings", expect=422).text
     page = upload(admin, b"x" * (commands.LARGEST + 1), expect=422)
     assert "at most 20,000,000" in page.text
     assert number(owner, "uploads") == 0
