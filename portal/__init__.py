@@ -81,7 +81,7 @@ def _extend(app: "Flask", settings: Settings) -> None:
     from portal.database import health, reading
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
     from portal.extensions import compress, csrf, db, limiter, login
-    from portal.framework import Migrations, unhooked
+    from portal.framework import unhooked
 
     compress.init_app(app)
     db.init_app(app)
@@ -89,7 +89,6 @@ def _extend(app: "Flask", settings: Settings) -> None:
         for name, engine in db.engines.items():
             health.guard_connections(engine, "portal_platform" if name == "platform" else "portal_app")
     reading.init_app(app, settings.database_url)
-    app.extensions["migrate"] = Migrations(app)
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
     with unhooked(app):

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
+from portal.config import ROOT
 from portal.errors import Refusal, faults_of
 from portal.extensions import settings, transaction
 from portal.system import StartRefused
@@ -20,6 +21,24 @@ from portal.system import StartRefused
 def init_app(app: Flask) -> None:
     for command in (provision, doctor, create_super_admin, verify_audit, audit_head, backup, restore, send_test_mail):
         app.cli.add_command(command)
+    app.cli.add_command(Migrations(app))
+
+
+class Migrations(click.Command):
+    """`flask db …` of Flask-Migrate, which is imported when it is asked for: Alembic comes along, and would take a third of a start."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__("db", help="Bring the tables up to date, or back (run as portal_owner).")
+        self.app = app
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        from flask_migrate import Migrate
+        from flask_migrate.cli import db as commands
+
+        from portal.extensions import db
+
+        Migrate(self.app, db, directory=str(ROOT / "migrations"))
+        return commands.make_context(*args, **kwargs)
 
 
 def in_words(command: Callable[..., Any]) -> Callable[..., Any]:

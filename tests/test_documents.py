@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from portal.config import Settings
 
@@ -84,6 +85,13 @@ def test_the_example_of_settings_names_only_settings() -> None:
     named = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     assert named <= {name.upper() for name in Settings.model_fields}
     assert named
+
+
+COMMANDS = {command for document in DOCUMENTS for command in re.findall(r"\bflask ([a-z][a-z-]+)", document.read_text())}
+
+
+def test_every_command_is_told_of_and_every_command_that_is_told_of_exists(running_app: Flask) -> None:
+    assert running_app.cli.commands.keys() == COMMANDS
 
 
 def test_the_rooms_are_on_the_map() -> None:
