@@ -31,6 +31,11 @@ class Denied:
     reason: str
     who_helps: str | None = None
 
+    @property
+    def words(self) -> str:
+        """Both, as screens say it."""
+        return f"{self.reason} Ask {self.who_helps}." if self.who_helps else self.reason
+
     def __bool__(self) -> bool:
         return False
 

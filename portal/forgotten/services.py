@@ -105,8 +105,7 @@ def make_link(command: MakeLink, user: User, *, by: Actor) -> str:
     """
     users.demand(policy.can_make_password_link(by, user))
     auth.confirm(command, by=by)
-    found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id)
-    fresh = db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
+    fresh = users.lock_account(by.tenant_id, user.id)
     if fresh is None:
         raise Invalid("This account was given a higher role at this moment. Nothing was changed.")
     users.demand(policy.can_make_password_link(by, fresh))
