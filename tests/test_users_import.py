@@ -144,6 +144,21 @@ def test_only_whoever_may_import_sends_large_bodies_and_only_to_this_door(app: F
     upload(admin, b"x" * 23_000_000, expect=413)
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("people.csv", "people.csv"),
+        ("/home/mara/people.csv", "people.csv"),
+        ("C:\\fakepath\\people.csv", "people.csv"),
+        ("a\x00\u202e.csv", "a.csv"),
+        ("", "a file without a name"),
+        ("a/", "a file without a name"),
+    ],
+)
+def test_of_a_files_name_its_last_part_is_kept(sent: str, kept: str) -> None:
+    assert commands.TakeFile(name=sent, file=b"e-mail", become="invited").name == kept
+
+
 def test_too_many_people_are_refused(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "MOST", 3)
     content = "email\n" + "".join(f"n{one}@x.example\n" for one in range(4))
