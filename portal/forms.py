@@ -39,6 +39,7 @@ class ModelForm(FlaskForm):
     command_type: type[BaseModel]
     command: Any
     result: Any
+    shows_conflicts = False  # whether its page has words for somebody who was faster; else that is a page of its own
     conflict: Conflict | None = None
 
     def __init__(self, formdata: Any = _Auto, **kwargs: Any) -> None:
@@ -68,14 +69,16 @@ class ModelForm(FlaskForm):
     def carry_out(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """True when the form was sent, the command is in order and `act(command, …)` did it; the answer is then in `result`.
 
-        False with `conflict` when somebody else was faster.
+        False with `conflict` when somebody else was faster and the page shows it; else Conflict is raised on.
         """
         if not self.validate_on_submit():
             return False
         try:
             self.result = act(self.command, *args, **kwargs)
         except Conflict as conflict:
-            self.conflict = conflict  # the page shows both sides, with what was typed
+            if not self.shows_conflicts:
+                raise
+            self.conflict = conflict
             return False
         except Invalid as refusal:
             for name, message in refusal.fields.items():
@@ -84,6 +87,11 @@ class ModelForm(FlaskForm):
                 self.form_errors.append(refusal.message)
             return False
         return True
+
+    @property
+    def status(self) -> int:
+        """Of the page that shows this form: 200 until it is sent, then 409 where somebody else was faster, else 422."""
+        return 409 if self.conflict else 422 if self.is_submitted() else 200
 
     def blame(self, location: list[str], message: str) -> None:
         """Put a sentence beside the field it is about, or on top of the form."""
@@ -97,6 +105,7 @@ class ModelForm(FlaskForm):
 class CreatingForm(ModelForm):
     """A form that makes something: its nonce lets the same form, sent twice, make it once."""
 
+    shows_conflicts = True
     nonce = HiddenField(default=lambda: secrets.token_urlsafe(16))
 
 
@@ -114,6 +123,7 @@ class EditingForm(ModelForm):
     beside what stands in the form `newer`.
     """
 
+    shows_conflicts = True
     version = HiddenField()
     seen = HiddenField()
     newer: Any = None

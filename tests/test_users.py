@@ -11,8 +11,10 @@ from flask import Flask
 
 from portal.audit import services as audit
 from portal.database import tenancy
+from portal.errors import Conflict
 from portal.testing.browser import Browser, Page
 from portal.testing.cast import PASSWORD
+from portal.users import services
 from tests.crowd import INVITED, REMOVED, person, put
 from tests.test_account import grow_stale, stored
 from tests.test_auth import attempt
@@ -699,3 +701,15 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         "Make, see and withdraw access codes, accept who joined by one": "Nobody joins the platform by a code.",
         "Import many people from a file": "Accounts of the platform are made one by one.",
     }
+
+
+@pytest.mark.parametrize("door", ["role", "hand-over", "remove"])
+def test_whoever_comes_a_moment_too_late_is_told_so(app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    def too_late(*_: Any, **__: Any) -> None:
+        raise Conflict("This account was given a higher role at this moment.")
+
+    for act in ("change_role", "hand_over", "remove"):
+        monkeypatch.setattr(services, act, too_late)
+    sent = {"role": "user", "name": "CANARY"}
+    page = Browser(app).sign_in(cast.acme.admin).post(f"/users/{cast.acme.user.id}/{door}", sent, expect=409)
+    assert "given a higher role at this moment" in page.text
