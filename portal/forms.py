@@ -49,7 +49,7 @@ class ModelForm(FlaskForm):
         super().__init__(formdata=formdata, **kwargs)
 
     def context(self) -> dict[str, Any]:
-        """What the command's rules need to know besides what was typed."""
+        """What the command's rules need to know besides what was typed: pydantic's context, and each command says what it may hold."""
         return {}
 
     def typed(self) -> dict[str, Any]:
@@ -57,6 +57,7 @@ class ModelForm(FlaskForm):
         return typed(self, self.command_type)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        """Whether token and command are in order; the command is then in `command`, else the faults stand beside their fields."""
         valid = bool(super().validate(extra_validators))
         try:
             self.command = self.command_type.model_validate(self.typed(), context=self.context())
@@ -193,6 +194,7 @@ def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def field_at(form: Form, location: list[str]) -> Field | None:
+    """The field of these names, from the outermost inwards; of a nested form that has no such field its first, None where there is none."""
     field = form._fields.get(location[0]) if location else None
     if isinstance(field, FormField):
         inner = field_at(field.form, location[1:])

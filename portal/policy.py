@@ -160,7 +160,7 @@ def asks_for_password(role: str) -> bool:
 
 
 def can_deactivate(actor: Acting, user: Account) -> Answer:
-    """May keep somebody who is in office from signing in."""
+    """May keep somebody who can sign in from doing so."""
     if not (may := can_manage(actor, user)):
         return may
     return Allowed() if user.state == "active" else Denied("Only an active account can be deactivated.")

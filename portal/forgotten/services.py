@@ -61,7 +61,7 @@ def mail_link(organization: str, login: str, network: str | None) -> None:
     """
     tenant = auth.organization_id(organization.lower()) or uuid4()
     with tenancy.bound(tenant):
-        found = db.session.execute(FIND_ACCOUNT, {"tenant": tenant, **auth.keys_of(login)}).mappings().first()
+        found = db.session.execute(FIND_ACCOUNT, {"tenant": tenant, **auth.login_keys(login)}).mappings().first()
         account = dict(found) if found else None
     if account is None:
         return
@@ -148,4 +148,5 @@ def choose_password(command: ChoosePassword, credential: str, *, origin: Origin)
 
 
 def link_of(credential: str) -> str:
+    """Where a new password is chosen, to be written into pages and mails."""
     return f"{settings().public_url}/reset/{credential}"

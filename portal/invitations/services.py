@@ -159,6 +159,7 @@ def _words(line: str | None, expires_at: datetime, by: Actor) -> dict[str, Any]:
 
 
 def link_of(credential: str) -> str:
+    """Where an invitation is accepted, to be written into pages and mails."""
     return f"{settings().public_url}/join/{credential}"
 
 

@@ -146,6 +146,7 @@ class User(db.Model):  # type: ignore[name-defined]
 
     @property
     def full_name(self) -> str:
+        """First and last name, else username, else address; of an account that was erased "Removed user"."""
         return full_name(self.first_name, self.last_name, self.username or self.email or "Removed user")
 
 
