@@ -15,11 +15,6 @@ from portal.values import code_hash, new_code
 WHO = {"first_name": "Mara", "last_name": "Ortiz", "username": "mara.ortiz", "email": "mara@x.example", "password": PASSWORD}
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def make(browser: Browser, *, expect: int = 200, **changes: str) -> Any:
     form = {"nonce": browser.get("access_codes.index").form("form.form-sheet")["nonce"]}
     page = browser.post("access_codes.index", {**form, "label": "The choir", "days": "", "max_uses": "", **changes}, expect=expect)

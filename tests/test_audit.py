@@ -96,11 +96,6 @@ def test_writers_at_once_who_sometimes_fail_leave_no_gap(app: Flask, cast: Simpl
     assert "acme: 64 entries, whole" in said(app, "verify-audit").output
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def said_in(page: Any) -> list[str]:
     return [entry.get_text(" ", strip=True) for entry in page.select("#entries li")]
 

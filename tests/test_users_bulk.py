@@ -19,11 +19,6 @@ from tests.test_users_export import add
 CHANGES = ("deactivate", "reactivate", "sign_out", "role:user", "role:org_admin")
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def ids(*people: Any) -> list[str]:
     return [str(person.id) for person in people]
 

@@ -24,11 +24,6 @@ HEADER = "e-mail,first name,last name,role\n"
 
 
 @pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
-@pytest.fixture
 def work(app: Flask, settings: Settings, worker: Any) -> Any:  # noqa: F811
     return lambda: doing(app, settings).act(worker)
 

@@ -119,7 +119,7 @@ def _account_page(actor: Actor, *, status: int = 200, **refused: Any) -> Respons
         "preferences": lambda: PreferencesForm(formdata=None, data=_preferences_of(actor)),
     }
     forms = {name: refused.get(name) or make() for name, make in fresh.items()}
-    shown = {"sends_mail": mail.is_configured(), "confirmation": services.confirmation_mail(user)}
+    shown = {"mail_is_sent": mail.is_configured(), "confirmation": services.confirmation_mail(user)}
     return page("account/index.html", status=status, user=user, **shown, **forms)
 
 

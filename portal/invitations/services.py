@@ -47,7 +47,7 @@ Fate = Literal["invited", "here already", "invited before", "malformed"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outcome:
     """What became of one address; `link` is shown once, to whoever invited; `reason` says what is wrong with a malformed one."""
 
     address: str
@@ -56,7 +56,7 @@ class Answer:
     reason: str | None = None
 
 
-def invite(command: Invite, *, by: Actor) -> list[Answer]:
+def invite(command: Invite, *, by: Actor) -> list[Outcome]:
     """Invite every address, each with an answer of its own; sent twice, the second time says so of each.
 
     Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password.
@@ -72,14 +72,14 @@ def invite(command: Invite, *, by: Actor) -> list[Answer]:
     return answers
 
 
-def _invite_one(typed: str, command: Invite, by: Actor) -> Answer:
+def _invite_one(typed: str, command: Invite, by: Actor) -> Outcome:
     try:
         address = clean_email(typed)
         key = email_key(address)
     except ValueError as fault:
-        return Answer(typed, "malformed", reason=str(fault))
+        return Outcome(typed, "malformed", reason=str(fault))
     if known := _state_of(by.tenant_id, key):
-        return Answer(address, "invited before" if known == "invited" else "here already")
+        return Outcome(address, "invited before" if known == "invited" else "here already")
     user = User(
         id=uuid7(), tenant_id=by.tenant_id, role=Role(command.role), email=address, email_key=key, is_active=False, accepted_at=null()
     )
@@ -91,8 +91,8 @@ def _invite_one(typed: str, command: Invite, by: Actor) -> Answer:
         if users.taken(error) != "email":
             raise
         # somebody else invited the address between the two looks
-        return Answer(address, "invited before")
-    return Answer(address, "invited", link=_send(user, command.line, timedelta(days=command.days), by))
+        return Outcome(address, "invited before")
+    return Outcome(address, "invited", link=_send(user, command.line, timedelta(days=command.days), by))
 
 
 def _state_of(tenant_id: UUID, key: str) -> str | None:
