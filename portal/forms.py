@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import request
 from flask_wtf import FlaskForm
@@ -15,6 +15,8 @@ from wtforms import Field, Form, FormField, HiddenField, PasswordField
 from portal.errors import Conflict, Invalid, faults_of
 from portal.signing import csrf_token
 from portal.values import fingerprint
+
+Command = TypeVar("Command", bound=BaseModel)
 
 
 class Tokens(_FlaskFormCSRF):
@@ -179,6 +181,14 @@ def _plain(data: Any) -> Any:
     if isinstance(data, dict):
         return {name: part for name in sorted(data) if (part := _plain(data[name])) and name != "csrf_token"}
     return "\n".join(str(data or "").splitlines()).strip()
+
+
+def asked_for(command_type: type[Command]) -> Command:
+    """What an address asks for behind its `?`, as a command; raises Invalid with each fault under its name."""
+    try:
+        return command_type.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise Invalid.by(error) from None
 
 
 def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:

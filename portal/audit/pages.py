@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
-from pydantic import ValidationError
 
 from portal import policy
 from portal.access import requires
@@ -15,6 +14,7 @@ from portal.audit.sentences import SENTENCES, in_words, sentence
 from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release
+from portal.forms import asked_for
 from portal.responses import csv_download, page_or_fragment
 from portal.values import csv_line
 from portal.words import times
@@ -26,7 +26,7 @@ HEADERS = ("number", "at", "who", "what", "whom", "field", "old", "new", "networ
 @blueprint.get("")
 @requires(policy.administers_organization)
 def index(actor: Actor) -> Response:
-    asked = _asked()
+    asked = asked_for(LookThrough)
     found = services.look_through(actor.tenant_id, asked, days_in=_zone_of(actor))
     entries, further = found[: services.PAGE], len(found) > services.PAGE
     query = {name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value} if asked.narrowed else {}
@@ -59,20 +59,13 @@ def verify(actor: Actor) -> Response:
 @blueprint.get("/export.csv")
 @requires(policy.administers_organization)
 def export(actor: Actor) -> Response:
-    asked, as_of = _asked(), datetime.now(UTC)
+    asked, as_of = asked_for(LookThrough), datetime.now(UTC)
     return csv_download(f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _lines(actor, asked))
 
 
 def _zone_of(actor: Actor) -> str:
     """Where the reader's days begin; nobody has told the server of the device's own zone."""
     return actor.time_zone or "UTC"
-
-
-def _asked() -> LookThrough:
-    try:
-        return LookThrough.model_validate(request.args.to_dict())
-    except ValidationError as error:
-        raise Invalid.by(error) from None
 
 
 def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:

@@ -17,6 +17,7 @@ from portal.bulk import services as bulk
 from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release, rollback
+from portal.forms import asked_for
 from portal.responses import csv_download, go_to, inline, page, page_or_fragment
 from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
@@ -44,7 +45,7 @@ EXPORTED = ("id", "first_name", "last_name", "username", "email", "email_confirm
 @blueprint.get("")
 @requires(policy.administers_organization)
 def index(actor: Actor) -> Response:
-    asked = _asked()
+    asked = asked_for(FindUsers)
     rows = int(asked.rows or actor.table_rows or finding.ROWS)
     found = finding.find(actor.tenant_id, asked, rows)
     return page_or_fragment(
@@ -71,7 +72,7 @@ def index(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def export(actor: Actor) -> Response:
     """All that fit the search, also where the table shows its first candidates only."""
-    asked, as_of = _asked(), datetime.now(UTC)
+    asked, as_of = asked_for(FindUsers), datetime.now(UTC)
     return csv_download(f"users-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _exported(actor, asked))
 
 
@@ -145,13 +146,6 @@ def hand_over(user: User, actor: Actor) -> Response:
     if form.carry_out(services.hand_over, user, by=actor):
         return go_to("auth.sign_in", notice="You handed over the administration. Sign in to go on.", organization=actor.subdomain)
     return page("users/hand_over.html", status=form.status, user=user, form=form, may=policy.can_hand_over(actor, user))
-
-
-def _asked() -> FindUsers:
-    try:
-        return FindUsers.model_validate(request.args.to_dict())
-    except ValidationError as error:
-        raise Invalid.by(error) from None
 
 
 def _exported(actor: Actor, asked: FindUsers) -> Iterator[str]:
