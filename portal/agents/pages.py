@@ -16,6 +16,7 @@ from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
 from portal.errors import Invalid
 from portal.responses import go_to, inline, page, page_or_fragment
+from portal.values import read_configuration
 
 blueprint = Blueprint("agents", __name__, url_prefix="/agents")
 OWNERS = {"free": "Free", "own": "Own"}
@@ -118,5 +119,14 @@ def _agent_page(agent: Any, actor: Actor) -> Response:
     return page(
         "agents/show.html",
         agent=agent,
+        texts=_texts(agent.configuration),
         history=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
     )
+
+
+def _texts(configuration: str) -> list[tuple[str, str]]:
+    """The texts at the top of a configuration; none of one that could not be saved today."""
+    try:
+        return [(key, text) for key, text in read_configuration(configuration).items() if type(text) is str and text]
+    except ValueError:
+        return []

@@ -40,6 +40,8 @@ def test_an_agent_is_switched_off_found_made_and_edited_by_two(tab: Open, app: F
     expect(page.get_by_text("This is a document that can be kept.")).to_be_visible()
     page.get_by_role("button", name="Make the agent").click()
     expect(page.get_by_role("heading", name="Flower advice", level=1)).to_be_visible()
+    expect(page.get_by_text("Answer gently.", exact=True)).to_be_visible()
+    page.get_by_text("The whole document").click()
     assert page.locator("pre").inner_text() == WRITTEN
     sound(page, "the page of an agent")
 
