@@ -119,6 +119,7 @@ def _open_doors(app: "Flask") -> None:
     from portal import access, cli
     from portal.access_codes.pages import blueprint as access_codes
     from portal.account.pages import blueprint as account
+    from portal.agents.pages import blueprint as agents
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
@@ -133,7 +134,7 @@ def _open_doors(app: "Flask") -> None:
     from portal.users.pages import blueprint as users
 
     for blueprint in (
-        *(overview, users, invitations, access_codes, bulk, imports),
+        *(overview, agents, users, invitations, access_codes, bulk, imports),
         *(organizations, audit, auth, forgotten, account, appearance, jobs, health),
     ):
         app.register_blueprint(blueprint)

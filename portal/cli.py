@@ -19,7 +19,7 @@ from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, doctor, create_super_admin, verify_audit, audit_head, backup, restore, send_test_mail):
+    for command in (provision, doctor, create_super_admin, load_catalogue, verify_audit, audit_head, backup, restore, send_test_mail):
         app.cli.add_command(command)
     app.cli.add_command(Migrations(app))
 
@@ -113,6 +113,22 @@ def create_super_admin(**typed: str) -> None:
     with database_running(settings()), transaction():
         services.create_super_admin(command)
     click.echo(f"{command.username} is a super_admin. Sign in at {sign_in_url(services.PLATFORM)}")
+
+
+@click.command("load-catalogue")
+@with_appcontext
+@in_words
+def load_catalogue() -> None:
+    """Bring in the free agents that the portal has; never overwrites one that a super_admin changed."""
+    from contextlib import closing
+
+    from portal.agents.shipped import load, shipped
+    from portal.database import connect
+    from portal.database.cluster import database_running
+
+    with database_running(settings()), closing(connect(settings().platform_database_url)) as connection:
+        changed = load(connection)
+    click.echo(f"{changed} of {len(shipped())} free agents were brought in or follow a newer text.")
 
 
 @click.command("verify-audit")

@@ -43,10 +43,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"extensions", "models", "values"},
     "policy": {"models"},
     "sentences": set(),
+    "shipped": {"values"},
     "commands": {"values", "errors", "sentences", "commands"},
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
-    "finding": {"extensions", "models", "commands", "errors", "values"},
+    "finding": {"extensions", "models", "commands", "errors", "values", "reading"},
     "services": {
         *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),
         *("work", "outbox", "letters", "servers"),
@@ -69,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assets": set(),
     "rendering": set(),
     "extensions": {"config", "tenancy", "values"},
-    "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},
+    "cli": {"extensions", "errors", "system", "services", "commands", "config", "database", "shipped"},
 }
 # The processes around the application, the rooms below it, which look at each other only, and the testers' kit, which nothing else uses.
 MACHINERY = {"__init__", "framework", "serve", "processes", "handover", "slow_clients", "system"}
