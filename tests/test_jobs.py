@@ -275,19 +275,19 @@ def test_rate_and_remaining_time_are_measured_or_said_to_be_not(app: Flask, owne
         assert {shown(app, owner, cast, **unknown)[name] for name in ("Rate", "Remaining")} == {"not measured"}
 
 
-def test_one_finds_the_way_back_to_what_is_under_way(app: Flask, cast: SimpleNamespace) -> None:
+def test_one_finds_the_way_back_to_a_job(app: Flask, cast: SimpleNamespace) -> None:
     of_user, of_admin = ask(app, cast.acme.user, "tests.look"), ask(app, cast.acme.admin, "tests.add", number=1)
     ask(app, cast.globex.admin, "tests.look")
 
-    def seen(person: Any, kind: str | None = None) -> list[UUID]:
-        with app.app_context(), tenancy.bound(person.tenant_id):
-            return [job.id for job in jobs.under_way(by=actor(person), kind_name=kind)]
+    def listed(person: Any) -> dict[str, str]:
+        page = Browser(app).sign_in(person).get("jobs.index")
+        return {row.select_one("a")["href"]: row.select_one(".mark").get_text(strip=True) for row in page.select("tbody tr")}
 
-    assert seen(cast.acme.admin) == [of_user, of_admin]
-    assert seen(cast.acme.admin, "tests.add") == [of_admin]
-    assert seen(cast.acme.user) == [of_user]
+    assert list(listed(cast.acme.admin).items()) == [(f"/jobs/{of_admin}", "waits"), (f"/jobs/{of_user}", "waits")]
+    assert listed(cast.acme.user) == {f"/jobs/{of_user}": "waits"}
+    assert listed(cast.acme.user2) == {}
     do_jobs(app)
-    assert seen(cast.acme.admin) == []
+    assert set(listed(cast.acme.admin).values()) == {"done"}
 
 
 # The doors

@@ -3,12 +3,19 @@
 from flask import Blueprint, Response
 
 from portal import policy
-from portal.access import requires, unattended
+from portal.access import requires, signed_in, unattended
+from portal.actor import Actor
 from portal.jobs import services
 from portal.jobs.models import Job
 from portal.responses import page, page_or_fragment
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+
+@blueprint.get("")
+@signed_in
+def index(actor: Actor) -> Response:
+    return page("jobs/index.html", latest=services.latest(by=actor))
 
 
 @blueprint.get("/<uuid:job_id>")

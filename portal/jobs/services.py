@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
@@ -21,7 +21,7 @@ from portal.extensions import db, transaction
 from portal.jobs.models import Job
 from portal.jobs.work import KINDS, Kind, Pulse, Work, kind
 
-__all__ = ["Progress", "Pulse", "Work", "ask", "carry_out", "job", "kind", "progress_of", "resumable_kinds", "under_way"]
+__all__ = ["Progress", "Pulse", "Work", "ask", "carry_out", "job", "kind", "latest", "progress_of", "resumable_kinds"]
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +78,13 @@ def job(tenant_id: UUID, job_id: UUID) -> Job | None:
     return db.session.execute(select(Job).where(Job.tenant_id == tenant_id, Job.id == job_id)).scalar_one_or_none()
 
 
-def under_way(*, by: Actor, kind_name: str | None = None) -> list[Job]:
-    """The jobs that the actor may see and that are not over, the oldest first, at most 50: for finding one's way back to them."""
-    mine: list[ColumnElement[bool]] = [Job.tenant_id == by.tenant_id, Job.state.in_(("queued", "running"))]
-    if kind_name:
-        mine.append(Job.kind == kind_name)
-    found = db.session.execute(select(Job).where(*mine).order_by(Job.created_at, Job.id).limit(50)).scalars()
-    return [job for job in found if policy.may_see_job(by, job)]
+def latest(*, by: Actor) -> list[Progress]:
+    """The organization's jobs that the actor may see, the newest first, at most 50: for finding one's way back to them."""
+    mine = [Job.tenant_id == by.tenant_id]
+    if not policy.administers_organization(by):
+        mine.append(Job.asked_by == by.id)
+    found = db.session.execute(select(Job).where(*mine).order_by(Job.id.desc()).limit(50)).scalars()
+    return [progress_of(job) for job in found if policy.may_see_job(by, job)]
 
 
 def progress_of(job: Job) -> Progress:
