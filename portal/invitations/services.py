@@ -231,12 +231,13 @@ def accept(command: Accept, credential: str, *, origin: Origin) -> str:
     password = passwords.hashed(command.password.get_secret_value())
     assert tenant is not None
     tenancy.bind(tenant, user=found["user_id"], role=found["role"])
-    if db.session.execute(OPEN, {"tenant": tenant, "hash": secret_hash}).first() is None:
+    invited = select(User).where(User.tenant_id == tenant, User.id == found["user_id"]).with_for_update(key_share=True)
+    user = db.session.execute(invited).scalar_one_or_none()  # the account first, as whoever withdraws its invitation or sends it again
+    if user is None or db.session.execute(OPEN, {"tenant": tenant, "hash": secret_hash}).first() is None:
         raise NotFound(DEAD)
     won = (Invitation.tenant_id == tenant, Invitation.secret_hash == secret_hash, Invitation.accepted_at.is_(None))
     if db.session.execute(update(Invitation).where(*won).values(accepted_at=func.now()).returning(Invitation.id)).first() is None:
         raise NotFound(DEAD)  # the same link was used at the same moment
-    user = db.session.execute(select(User).where(User.tenant_id == tenant, User.id == found["user_id"])).scalar_one()
     user.first_name, user.last_name = command.first_name, command.last_name
     user.username, user.username_key = command.username, username_key(command.username)
     user.hashed_password, user.is_active, user.is_verified = password, True, True
