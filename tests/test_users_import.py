@@ -87,6 +87,8 @@ UNREADABLE = {
     "a quote never closed": (b'email\n"mara@x.example\nola@x.example\n', "Line 2: a quotation mark"),
     "text after a quote": (b'email\nola@x.example\n"mara"@x.example\n', "Line 3: the quotation marks"),
     "an endless cell": (b"email\n" + b"x" * 140_000, "Line 2: a cell is longer"),
+    "cells without end": (b"email" + b"," * 250_000 + b"\nmara@x.example\n", "Line 1 is longer than 250,000 bytes"),
+    "cells without end over many lines": (b"email\nola@x.example\n" + b'"\n",' * 62_501, "Line 3 is longer than 250,000 bytes"),
     "ends of lines of old": (b"email\rmara@x.example\r", "Line 1: the lines end"),
 }
 
@@ -193,6 +195,16 @@ def test_the_dry_run_tells_the_fate_of_every_line_and_changes_nothing(admin: Bro
     assert not lines.select("form[action$=begin]")
     begin(admin, page, expect=422)
     assert nothing_changed(owner)
+
+
+def test_what_is_told_of_a_line_is_short_however_long_the_line_is(admin: Browser, work: Any) -> None:
+    page = looked_through(admin, work, f"email,role\n{'x' * 100_000},user\nmara@x.example,{'y' * 100_000}\n")
+    shown = admin.get(page.select_one("#report a")["href"])
+    assert [len(row.select_one("[data-label=Address]").get_text(strip=True)) for row in shown.select("tbody tr")] == [254, 14]
+    assert max(len(page.text), len(shown.text)) < 5_000
+    twins = looked_through(admin, work, f"email{'-' * 100_000},e-mail{'-' * 100_000}\nx,y\n")
+    assert "two columns hold the same" in twins.text
+    assert len(twins.text) < 5_000
 
 
 def test_a_long_list_of_fates_has_parts(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:

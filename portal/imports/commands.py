@@ -90,7 +90,7 @@ def columns_of(header: list[str], become: str) -> Columns:
             aside.append(name.strip() or f"column {place + 1}")
         elif column in places:
             raise Invalid(
-                file=f"Line 1: two columns hold the same, “{header[places[column]].strip()}” and “{name.strip()}”. Take one away."
+                file=f"Line 1: two columns hold the same, “{header[places[column]].strip()[:40]}” and “{name.strip()[:40]}”. Take one away."
             )
         else:
             places[column] = place

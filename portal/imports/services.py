@@ -35,6 +35,7 @@ PART = 512 * 1024  # bytes of a part of a file
 BATCH = 1_000  # people who are written by one statement
 TOLD = 100  # faults that a report names
 NAMED = 20  # faults that a refusal names
+SHOWN = 254  # characters of a cell that is no address
 CHECK, IMPORT = "users.import_check", "users.import"
 GONE = "The file is no longer here: it was imported, or its day is over. Upload it again."
 HERE = {
@@ -55,7 +56,7 @@ class Line:
 
     @property
     def email(self) -> str:
-        return self.person.email if self.person else (self.cells[0] if self.cells else "")
+        return self.person.email if self.person else "".join(self.cells[:1])[:SHOWN]
 
 
 @dataclass
@@ -104,7 +105,7 @@ def check(work: Work) -> dict[str, Any]:
         fates = [(line.number, line.email, line.fault or f"would be {found.become}", "refused" if line.fault else "good") for line in batch]
         _keep(by, found.id, "fates", number, json.dumps(fates).encode())
         good.update(line.person.role for line in batch if line.person and not line.fault)
-        bad = [(line.number, line.email[:254], str(line.fault)) for line in batch if line.fault]
+        bad = [(line.number, line.email, str(line.fault)) for line in batch if line.fault]
         refused, faults = refused + len(bad), [*faults, *bad][:TOLD]
         work.progress(work.pulse.done + len(batch), total)
     return {
