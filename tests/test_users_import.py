@@ -12,6 +12,7 @@ from portal.auth import passwords
 from portal.config import Settings
 from portal.imports import commands, services
 from portal.imports.commands import COLUMN_OF, columns_of
+from portal.jobs import services as jobs
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import SheetFault, read_csv
@@ -336,6 +337,24 @@ def test_nobody_else_uploads_or_sees_a_file(app: Flask, admin: Browser, work: An
         Browser(app).sign_in(person).get(path, expect=status)
     for person in (cast.acme.user, cast.platform.super, cast.platform.admin):
         upload(Browser(app).sign_in(person), HEADER, expect=403)
+
+
+def test_an_organization_fills_no_disk_and_no_queue_with_files(
+    app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "KEPT", 3 * len(HEADER))
+    for _ in range(3):
+        upload(admin, HEADER)
+    assert "Each goes after a day." in upload(Browser(app).sign_in(cast.acme.admin2), HEADER, expect=422).fault("file")
+    upload(Browser(app).sign_in(cast.globex.admin), HEADER)
+    owner.execute("UPDATE uploads SET expires_at = now() WHERE tenant_id = %s", (str(cast.acme.id),))
+    upload(admin, HEADER)
+    assert number(owner, "uploads") == number(owner, "jobs") == 5
+    monkeypatch.setattr(jobs, "MOST_WAITING", 4)
+    assert "4 jobs of your organization wait already." in upload(admin, HEADER, expect=422).text
+    assert number(owner, "uploads") == number(owner, "jobs") == 5, "a file that nobody looks through is not kept"
+    work()
+    upload(admin, HEADER)
 
 
 def test_a_file_that_nobody_imports_is_deleted_after_a_day(admin: Browser, owner: Any, worker: Any, cast: SimpleNamespace) -> None:  # noqa: F811

@@ -12,6 +12,7 @@ from portal.values import clean_email_and_key, clean_person_name, clean_username
 
 LARGEST = 20 * 1000 * 1000  # bytes of a file
 MOST = 200_000  # people in a file
+KEPT = 10 * LARGEST  # bytes of all files that an organization may have waiting
 Become = Literal["invited", "deactivated"]
 # What a column is called in a header, folded, without what is neither letter nor digit.
 HEADERS = {

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, func, insert, select, text
 from uuid_utils.compat import uuid7
 
 from portal import policy
@@ -20,7 +20,7 @@ from portal.auth import services as auth
 from portal.bulk import services as bulk
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.imports.commands import MOST, BeginImport, Columns, Person, TakeFile, columns_of, person_of
+from portal.imports.commands import KEPT, MOST, BeginImport, Columns, Person, TakeFile, columns_of, person_of
 from portal.imports.models import Upload, UploadPart
 from portal.invitations import services as invitations
 from portal.jobs import services as jobs
@@ -73,8 +73,14 @@ def upload(tenant_id: UUID, upload_id: UUID) -> Upload | None:
 
 
 def take(command: TakeFile, *, by: Actor) -> Job:
-    """Keep the file and have it looked through: a job whose report tells what would become of its lines. Raises Invalid with the rule."""
+    """Keep the file and have it looked through: a job whose report tells what would become of its lines.
+
+    Raises Invalid with the rule, and where too many files wait.
+    """
     users.demand(policy.can_import(by))
+    waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
+    if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
+        raise Invalid(file=f"Files of your organization that nobody has imported have {KEPT:,} bytes (200 MB). Each goes after a day.")
     kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
     upload_id = uuid7()
     db.session.execute(insert(Upload).values(tenant_id=by.tenant_id, id=upload_id, expires_at=datetime.now(UTC) + LIFE, **kept))
