@@ -12,7 +12,7 @@ from portal.account.commands import ChangeEmail, ChoosePreferences, EditProfile
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import services as auth
-from portal.auth.throttle import AskedToMail
+from portal.auth.throttle import AskedToMail, Unasked
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import constraint_of, db, rollback, settings
 from portal.mail import services as mail
@@ -130,9 +130,13 @@ def confirmation_mail(user: User) -> MailState | None:
 
 
 def mail_confirmation(whom: Whom, auth_epoch: int, address: str) -> None:
-    """Mail a link that confirms an address, bound to its account; earlier ones are dead. Where no mail is sent, none is made."""
+    """Mail a link that confirms an address, bound to its account; earlier ones are dead. Where no mail is sent, none is made.
+
+    Raises TooMany where this address was mailed such links again and again, for whichever accounts.
+    """
     if not mail.is_configured():
         return
+    Unasked(f"confirm|{email_key(address)}").count()
     about = {"tenant_id": whom.tenant_id, "user_id": whom.id}
     mail_links.end_all("email", **about)
     made = mail_links.make("email", **about, auth_epoch=auth_epoch, email=address, life=LIFE)

@@ -15,6 +15,7 @@ from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth import services as auth
+from portal.auth.throttle import Unasked
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import constraint_of, db, release, rollback, settings
@@ -61,7 +62,8 @@ class Answer:
 def invite(command: Invite, *, by: Actor) -> list[Answer]:
     """Invite every address, each with an answer of its own; sent twice, the second time says so of each.
 
-    Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password.
+    Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password,
+    TooMany where one of the addresses was invited again and again.
     """
     users.demand(policy.can_invite(by, command.role))
     if policy.asks_for_password(command.role):
@@ -116,6 +118,9 @@ def _send(user: User, line: str | None, life: timedelta, by: Actor) -> str:
 
 
 def _mail(user: User, line: str | None, link: str, expires_at: datetime, by: Actor) -> UUID:
+    """Raises TooMany where this address was mailed again and again, also where its invitation was withdrawn in between."""
+    if mail.is_configured():
+        Unasked(f"invitation|{by.tenant_id}|{user.email_key}").count()
     sent = mail.queue(
         "invitation",
         tenant_id=by.tenant_id,
@@ -178,7 +183,7 @@ def pending(tenant_id: UUID) -> list[dict[str, Any]]:
 
 
 def send_again(invitation: Invitation, *, by: Actor) -> str:
-    """Make a new link, which is mailed and returned; the old one is dead at once. Raises Invalid with the rule."""
+    """Make a new link, which is mailed and returned; the old one is dead at once. Raises Invalid with the rule, TooMany."""
     user = _invited(invitation, by)
     credential, invitation.secret_hash = new_credential(by.tenant_id)
     life = max(timedelta(days=1), invitation.expires_at - invitation.created_at)
