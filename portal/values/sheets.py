@@ -3,8 +3,10 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 
+FORMULA = re.compile(r"(\A|(?:;|(?<=.)[\t\r\n])[ \"]*)(?=[=+\-@])", re.DOTALL)
 LONGEST_RECORD = 250_000  # bytes: of nothing but separators it is that many cells, and each is an object in memory
 
 
@@ -16,8 +18,12 @@ def csv_line(cells: Iterable[object]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """A spreadsheet runs cells that begin like a formula; an apostrophe before them keeps them text."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") or (cell[:1] < " " and cell) else cell
+    """A spreadsheet runs cells that begin like a formula; an apostrophe before them keeps them text.
+
+    Also within a text: spreadsheets of half the world part cells at semicolons, and see another cell where ours goes on.
+    """
+    kept = FORMULA.sub(r"\1'", cell)
+    return f"'{kept}" if cell and cell[0] < " " else kept
 
 
 class SheetFault(ValueError):
