@@ -18,7 +18,9 @@ from portal.database import connect
 from portal.errors import Unavailable
 from portal.processes import environment
 from portal.testing.browser import Browser
+from tests.test_access_codes import make
 from tests.test_auth import attempt
+from tests.test_invitations import WHO, invite, link_in
 from tests.test_organizations import send, typed
 
 WRONG = "a wrong guess at it"
@@ -124,6 +126,24 @@ def test_signing_in_again_ends_the_session_before(app: Flask, cast: SimpleNamesp
         thief.client.set_cookie("__Host-portal", former)
         thief.get("/", expect=303)
         browser.get("/")
+
+
+@pytest.mark.parametrize("way", ["an invitation", "a code", "registering"])
+def test_whoever_enters_by_another_door_leaves_no_session_of_somebody_else_behind(app: Flask, cast: SimpleNamespace, way: str) -> None:
+    admin, browser = Browser(app).sign_in(cast.acme.admin), Browser(app).sign_in(cast.globex.user)
+    former, key = browser.client.get_cookie("__Host-portal").value, browser.token()
+    if way == "an invitation":
+        link = link_in(invite(admin, "mara@x.example"))
+        browser.post(link, {**browser.get(link).form(), **WHO})
+    elif way == "a code":
+        browser.post("access_codes.join", {"organization": "acme", "code": make(admin), **WHO, "email": "mara@x.example"})
+    else:
+        send(browser, typed())
+    thief = Browser(app)
+    thief.client.set_cookie("__Host-portal", former)
+    thief.get("account.index", expect=303)
+    browser.get("account.index")
+    browser.post("auth.sign_out", {"csrf_token": key}, expect=400)
 
 
 def test_the_counters_name_nobody(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
