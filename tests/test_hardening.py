@@ -10,12 +10,15 @@ from typing import Any
 import psycopg2
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from portal import assets
 from portal.auth import passwords
 from portal.config import load_settings
 from portal.database import connect
 from portal.errors import Unavailable
+from portal.invitations import services as invitations
+from portal.mail_links import services as mail_links
 from portal.processes import environment
 from portal.testing.browser import Browser
 from tests.test_access_codes import make
@@ -93,6 +96,21 @@ def test_a_path_cannot_write_a_line_of_its_own_into_the_log(
         browser.client.get("/x%0aCRITICAL:forged")
     assert caplog.records
     assert "\nCRITICAL" not in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("door", ["/join/{}", "/reset/{}", "/account/confirm/{}"])
+def test_a_fault_writes_no_link_and_no_parameter_into_the_log(
+    app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, door: str
+) -> None:
+    broken = text("SELECT 1 / 0 WHERE :tenant IS NOT NULL AND :hash IS NOT NULL AND 'a typed address' = :typed")
+    for module in (invitations, mail_links):
+        monkeypatch.setattr(module, "OPEN", broken.bindparams(typed="mara@x.example"))
+    with caplog.at_level(logging.DEBUG):
+        assert Browser(app).client.get(door.format(f"{cast.acme.id.hex}.the-secret")).status_code == 500
+    assert "division by zero" in caplog.text
+    assert door.format("…") in caplog.text
+    assert "the-secret" not in caplog.text
+    assert "mara@x.example" not in caplog.text
 
 
 def test_a_form_sent_again_opens_no_suspended_organization_and_not_for_ever(browser: Browser, app: Flask, owner: Any) -> None:
