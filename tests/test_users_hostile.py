@@ -15,6 +15,7 @@ from portal.users.commands import SORTS
 from tests.attack.roles import DENIED, Role
 from tests.crowd import crowd, person, put
 from tests.test_account import stored
+from tests.test_invitations import WHO, invite, link_in
 from tests.test_users import ACTS, acts_in_the_log, do, door
 from tests.test_users_finding import rows_of, shown
 
@@ -172,6 +173,41 @@ def test_what_neighbours_have_changes_no_count_and_no_sentence(app: Flask, cast:
     assert [admin.get("users.index", **one).select_one("#users").get_text() for one in asked] == before
     assert "1–25 of 30" in before[0]
     assert "Nobody fits this search." in before[1]
+
+
+# What was handed out before
+
+
+WAYS = {
+    "alone": lambda browser, act, one: do(browser, act, one.id, expect=303),
+    "with others": lambda browser, act, one: browser.post(
+        "bulk.act", {"act": {"change to user": "role:user", "sign out": "sign_out"}.get(act, act), "users": [str(one.id)]}
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("act", ["change to user", "deactivate", "sign out"])
+def test_nobody_comes_back_by_what_was_handed_out_before(app: Flask, cast: SimpleNamespace, act: str, way: str) -> None:
+    leaving, staying = Browser(app).sign_in(cast.acme.admin2), Browser(app).sign_in(cast.acme.admin)
+    kept = {browser: link_in(invite(browser, f"{name}@x.example", role=role))
+            for browser, name, role in ((leaving, "plain", "user"), (staying, "boss", "org_admin"))}  # fmt: skip
+    back = link_in(invite(leaving, "me@x.example", role="org_admin"))
+    takeover = link_in(leaving.post("forgotten.make_link", user_id=cast.acme.admin.id, expect=200))
+    own = link_in(staying.post("forgotten.make_link", user_id=cast.acme.user.id, expect=200))
+    for path in (back, takeover):
+        Browser(app).get(path)
+    WAYS[way](staying, act, cast.acme.admin2)
+    visitor = Browser(app)
+    for path in (back, takeover):
+        visitor.get(path, expect=404)
+        visitor.post(path, WHO, expect=404)
+    for path in (*kept.values(), own):
+        visitor.get(path)
+    page = staying.get("invitations.index")
+    (row,) = [row for row in page.select("tbody tr") if "me@x.example" in row.text]
+    again = staying.post(str(row.select_one("form[action$=send-again]")["action"]), expect=200)
+    visitor.get(link_in(again))
 
 
 # From above

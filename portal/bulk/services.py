@@ -53,6 +53,7 @@ NOTE = text("""
 # For `audit.about` an account: the latest acts on many that changed it.
 ACTS_ON = """
     SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
+CHANGED_PEOPLE = "SELECT user_id FROM bulk_changes WHERE tenant_id = :tenant AND act_id = :act"
 STILL_ACTS = text("""
     SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active""")
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
@@ -264,6 +265,7 @@ def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]
     if not tally.lines:
         raise Invalid(NOBODY.format("; ".join(tally.reasons) or "nobody fits any more."))
     users.keep_one_administrator(by.tenant_id, ())
+    users.end_what_was_made(by.tenant_id, CHANGED_PEOPLE, act=act_id)
     changes = {"accounts": [None, len(tally.lines)], **more, "fingerprint of the list": [None, hash_of_list(tally.lines)]}
     audit.record(entry, tenant_id=by.tenant_id, by=by, object_type="user", object_id=act_id, changes=changes)
 

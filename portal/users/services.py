@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 
 from portal import policy
 from portal.actor import Actor
@@ -24,6 +24,13 @@ ERASED = (
     "first_name", "last_name", "username", "username_key", "email", "email_key", "hashed_password", "theme", "time_zone", "density",
     "pending_email", "pending_email_at", "search_text", "table_columns", "table_rows",
 )  # fmt: skip
+
+# By what they handed out while they might, people who no longer may would come back: under another name, or under somebody else's.
+END_WHAT_WAS_MADE = """
+    UPDATE mail_links SET used_at = now() WHERE tenant_id = :tenant AND made_by IN ({by}) AND used_at IS NULL;
+    UPDATE invitations SET expires_at = now() FROM users
+    WHERE invitations.tenant_id = :tenant AND invited_by IN ({by}) AND invitations.accepted_at IS NULL AND expires_at > now()
+      AND users.tenant_id = :tenant AND users.id = user_id AND users.role = ANY(:hurting)"""
 
 
 def account(tenant_id: UUID, user_id: UUID) -> User | None:
@@ -182,6 +189,16 @@ def _sign_out(user: User) -> None:
     """Everything that was issued to the account before is dead at its next use."""
     user.auth_epoch += 1
     db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == user.tenant_id, SignInSession.user_id == user.id))
+    end_what_was_made(user.tenant_id, ":user", user=user.id)
+
+
+def end_what_was_made(tenant_id: UUID, by: str, **given: Any) -> None:
+    """Links for other people's passwords and invitations to administer that accounts have made, `by` in SQL, are dead with what these were.
+
+    Those invitations can be sent again by whoever may.
+    """
+    hurting = [str(role) for role in policy.LADDER if policy.asks_for_password(role)]
+    db.session.execute(text(END_WHAT_WAS_MADE.format(by=by)), {"tenant": tenant_id, "hurting": hurting, **given})
 
 
 def _note(action: str, user: User, by: Actor, changes: dict[str, list[str]] | None = None) -> None:
