@@ -19,7 +19,7 @@ from portal.auth.throttle import Unasked
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import constraint_of, db, release, rollback, settings
-from portal.invitations.commands import Accept, Invite, addresses_in
+from portal.invitations.commands import Accept, Invite, SendAgain, addresses_in
 from portal.invitations.models import Invitation
 from portal.mail import services as mail
 from portal.users import services as users
@@ -182,8 +182,13 @@ def pending(tenant_id: UUID) -> list[dict[str, Any]]:
     return [{**row, "mail": states.get(row["mailed_as"])} for row in rows]
 
 
-def send_again(invitation: Invitation, *, by: Actor) -> str:
-    """Make a new link, which is mailed and returned; the old one is dead at once. Raises Invalid with the rule, TooMany."""
+def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
+    """Make a new link, which is mailed and returned; the old one is dead at once.
+
+    Raises Invalid with the rule, Invalid(password=…) where an administrator is invited without a fresh password, TooMany.
+    """
+    if policy.asks_for_password(_invited(invitation, by).role):  # whoever has the link becomes one
+        auth.confirm(command, by=by)
     user = _invited(invitation, by)
     credential, invitation.secret_hash = new_credential(by.tenant_id)
     life = max(timedelta(days=1), invitation.expires_at - invitation.created_at)
