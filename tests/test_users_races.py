@@ -259,6 +259,49 @@ def test_an_account_that_rose_above_the_actor_meanwhile_is_a_conflict_in_words(
     assert "given a higher role at this moment" in answer.text
 
 
+HANDED_OUT = {
+    "an invitation": ("/users/invite", {"addresses": "me@x.example", "role": "org_admin", "days": "7"}, "invitations"),
+    "a link for a password": ("/users/{admin}/password-link", {}, "mail_links"),
+    "a code": ("/users/codes", {"label": "mine", "nonce": "once"}, "access_codes"),
+}
+
+
+@pytest.mark.parametrize("loss", ["role = 'user'", "is_active = false"])
+@pytest.mark.parametrize("what", HANDED_OUT)
+def test_whoever_loses_office_at_this_moment_hands_nothing_out(
+    app: Flask, cluster: Any, database: str, owner: Any, cast: SimpleNamespace, what: str, loss: str
+) -> None:
+    path, data, table = HANDED_OUT[what]
+    browser = Browser(app).sign_in(cast.acme.admin2)
+    sent = {**data, "csrf_token": browser.token()}
+    holder = connect(cluster.urls(database)["owner"])
+    with ThreadPoolExecutor(1) as thread, holder, holder.cursor() as cursor:
+        cursor.execute(f"UPDATE users SET {loss} WHERE id = %s", (str(cast.acme.admin2.id),))
+        waiting = thread.submit(browser.client.post, path.format(admin=cast.acme.admin.id), data=sent)
+        wait_until_somebody_waits_for(holder, owner)
+        holder.commit()
+        answer = waiting.result(timeout=30)
+    holder.close()
+    assert answer.status_code in (303, 403, 422), "signed out, or told why; what was made would be shown by a page"
+    owner.execute(f"SELECT count(*) FROM {table}")
+    assert owner.fetchone() == (0,)
+
+
+def test_two_who_make_links_for_each_other_at_once_meet_no_deadlock(app: Flask, cast: SimpleNamespace) -> None:
+    browsers = {one.id: Browser(app).sign_in(one) for one in (cast.acme.admin, cast.acme.admin2)}
+    tokens = {id_: browser.token() for id_, browser in browsers.items()}
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(20):
+            barrier = threading.Barrier(2)
+
+            def send(own: Any, other: Any, barrier: threading.Barrier = barrier) -> int:
+                barrier.wait()
+                return browsers[own].client.post(f"/users/{other}/password-link", data={"csrf_token": tokens[own]}).status_code
+
+            sent = [threads.submit(send, *pair) for pair in (tuple(browsers), tuple(browsers)[::-1])]
+            assert [one.result(timeout=30) for one in sent] == [200, 200]
+
+
 # Using a link while somebody changes its account: both take the account first, so that neither waits for the other in a ring.
 
 ENDING = {

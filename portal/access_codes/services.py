@@ -64,6 +64,7 @@ def access_code(tenant_id: UUID, code_id: UUID) -> AccessCode | None:
 
 def make(command: MakeCode, *, nonce: str, by: Actor) -> str:
     """Make a code and return it: it is shown once and kept as a hash. Raises Conflict for a form that was sent before."""
+    users.demand_office(by)
     code, code_id = new_code(), uuid7()
     auth.only_once(nonce, "make_code", tenant_id=by.tenant_id, made=code_id)
     db.session.add(
@@ -189,6 +190,7 @@ def refuse(user: User, *, by: Actor) -> None:
 
 def _waiting(user: User, by: Actor) -> User:
     users.demand(policy.manages_access_codes(by))
+    users.demand_office(by)
     found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id)
     fresh = db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
     if fresh is None or fresh.state != "waiting":

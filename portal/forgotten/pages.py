@@ -66,4 +66,6 @@ def make_link(user: User, actor: Actor) -> Response:
     form, may = MakeLinkForm(), policy.can_make_password_link(actor, user)
     if form.carry_out(services.make_link, user, by=actor):
         return page("forgotten/link.html", user=user, form=form, may=may, link=form.result)
+    if form.conflict:  # there is nothing here of which two versions could be shown
+        raise form.conflict
     return page("forgotten/link.html", status=422 if form.is_submitted() else 200, user=user, form=form, may=may)

@@ -68,6 +68,7 @@ def invite(command: Invite, *, by: Actor) -> list[Answer]:
     users.demand(policy.can_invite(by, command.role))
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
+    users.demand_office(by)
     answers = [_invite_one(address, command, by) for address in addresses_in(command.addresses)]
     invited = [answer.address for answer in answers if answer.fate == "invited"]
     if invited:
@@ -189,6 +190,7 @@ def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
     """
     if policy.asks_for_password(_invited(invitation, by).role):  # whoever has the link becomes one
         auth.confirm(command, by=by)
+    users.demand_office(by)
     user = _invited(invitation, by)
     credential, invitation.secret_hash = new_credential(by.tenant_id)
     life = max(timedelta(days=1), invitation.expires_at - invitation.created_at)
