@@ -203,6 +203,13 @@ def test_nobody_sends_many_mails_to_strangers(mailing: Flask, cast: SimpleNamesp
     assert owner.fetchone() == (5,)
 
 
+def test_nobody_asks_for_address_after_address_to_learn_who_is_here(mailing: Flask, cast: SimpleNamespace) -> None:
+    here = Browser(mailing).sign_in(cast.acme.user)
+    for _ in range(5):
+        ask(here, cast.acme.admin.email, expect=422)
+    ask(here, cast.acme.admin2.email, expect=429)
+
+
 def test_a_stranger_is_not_buried_in_mail_by_whoever_registers_or_joins(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
     """Each from another network, so that only the mailbox is common to them."""
     for number in range(20):
