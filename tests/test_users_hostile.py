@@ -175,6 +175,36 @@ def test_what_neighbours_have_changes_no_count_and_no_sentence(app: Flask, cast:
     assert "Nobody fits this search." in before[1]
 
 
+# Undoing, by whoever could not have done it
+
+
+def undoes(app: Flask, act: str, who: Any, *, expect: int) -> str:
+    return Browser(app).sign_in(who).post(f"{act}/undo", expect=expect).text
+
+
+def test_undoing_follows_the_ranks_of_its_own_moment(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    people = cast.platform
+    above = Browser(app).sign_in(people.super)
+    ids = [str(people.admin2.id), str(people.super2.id)]
+    act = above.post("bulk.act", {"act": "deactivate", "users": ids}).location
+    assert "Only a super admin may change a super admin." in undoes(app, act, people.admin, expect=422)
+    undoes(app, act, cast.acme.admin, expect=404)
+    owner.execute("UPDATE users SET role = 'admin' WHERE id = %s", (str(people.super.id),))
+    owner.execute("UPDATE users SET is_active = true WHERE id = %s", (str(people.super2.id),))
+    assert "Only a super admin may change an admin." in above.post(f"{act}/undo", expect=422).text
+    assert [stored(owner, SimpleNamespace(id=UUID(one)))["is_active"] for one in ids] == [False, True]
+
+
+def test_undoing_raises_nobody_beyond_what_the_rules_give_now(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    """The list of an act is what somebody wrote down; that it says admin makes nobody one."""
+    browser, one = Browser(app).sign_in(cast.acme.admin), cast.acme.admin2
+    act = browser.post("bulk.act", {"act": "role:user", "users": [str(one.id)]}).location
+    for role in ("admin", "super_admin"):
+        owner.execute("UPDATE bulk_changes SET old_role = %s", (role,))
+        assert "is not given in this organization" in browser.post(f"{act}/undo", expect=422).text
+    assert stored(owner, one)["role"] == "user"
+
+
 # What was handed out before
 
 
