@@ -113,6 +113,21 @@ def test_a_fault_writes_no_link_and_no_parameter_into_the_log(
     assert "mara@x.example" not in caplog.text
 
 
+@pytest.mark.parametrize("link", ["an invitation", "a new password", "one that is dead"])
+def test_the_address_of_a_link_goes_nowhere_with_what_its_page_loads(app: Flask, cast: SimpleNamespace, link: str) -> None:
+    admin = Browser(app).sign_in(cast.acme.admin)
+    made = {
+        "an invitation": lambda: link_in(invite(admin, "mara@x.example")),
+        "a new password": lambda: link_in(admin.post("forgotten.make_link", user_id=cast.acme.user.id, expect=200)),
+        "one that is dead": lambda: f"/reset/{cast.acme.id.hex}.x",
+    }
+    answer = Browser(app).client.get(made[link]())
+    assert answer.headers["Referrer-Policy"] == "strict-origin"
+    assert answer.status_code == (404 if link == "one that is dead" else 200)
+    if answer.status_code == 200:
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
 def test_a_form_sent_again_opens_no_suspended_organization_and_not_for_ever(browser: Browser, app: Flask, owner: Any) -> None:
     page = browser.get("organizations.register")
     data = {**page.form("main form[action='/register']"), **typed()}
