@@ -31,6 +31,7 @@ def _configure(app: "Flask", settings: Settings) -> None:
         passwords.slots_folder = settings.instance_path / "locks"
         passwords.slots_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pool = {"pool_size": settings.pool_size, "max_overflow": 0, "pool_timeout": 5, "connect_args": {"connect_timeout": 3}}
+    pool |= {"hide_parameters": True}  # a fault is logged with its statement: hashes, addresses and links of mails stand in the parameters
     small = {**pool, "pool_size": 2}
     app.config.update(
         PORTAL=settings,

@@ -17,7 +17,7 @@ from portal.agents import services as agents
 from portal.auth import services as auth
 from portal.bulk import services as bulk
 from portal.errors import Forbidden, NotFound, Unauthenticated
-from portal.extensions import login
+from portal.extensions import afterwards, login
 from portal.imports import services as imports
 from portal.invitations import services as invitations
 from portal.jobs import services as jobs
@@ -137,7 +137,9 @@ def origin() -> Origin:
 
 
 def keep_signed_in(credential: str) -> None:
-    """Put a new credential into the browser's cookie; nothing of whoever used it before stays, the CSRF key neither."""
+    """Put a new credential into the browser's cookie; nothing of whoever used it before stays: neither the CSRF key nor the session."""
+    if former := session.get("_user_id"):
+        afterwards(lambda: auth.end_session(former))
     session.clear()
     login_user(Ticket(credential))
 

@@ -46,6 +46,8 @@ def refuse_cross_site() -> None:
 def add_headers(response: Response) -> Response:
     """What a view has set itself stays. All at once: each single look into the headers goes through all of them."""
     ours = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if settings().https else {})
+    if "credential" in (request.view_args or {}):  # the address is a secret: what is loaded with the page must not write it into a log
+        ours["Referrer-Policy"] = "strict-origin"
     if session.accessed or request.method not in SAFE:
         response.headers["Cache-Control"] = "no-store"
     present = {name.lower() for name, _ in response.headers}

@@ -255,6 +255,8 @@ def refuse_database(error: Exception) -> Response:
 
 
 def refuse_fault(error: Exception) -> Response:
-    log.error("unexpected fault on %s %r", request.method, request.path, exc_info=error)
+    secret = (request.view_args or {}).get("credential")  # the link still works
+    path = request.path.replace(secret, "…") if secret else request.path
+    log.error("unexpected fault on %s %r", request.method, path, exc_info=error)
     _end(Refusal())
     return _rendered(500, SENTENCES[500])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -233,6 +234,16 @@ def test_no_cell_begins_like_a_formula(cell: str) -> None:
     assert harmless(cell) == f"'{cell}"
     assert harmless("plain") == "plain"
     assert harmless("") == ""
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "\n", "\r\n", "; ", ';"', ';""'])
+def test_no_cell_begins_like_a_formula_where_cells_are_parted_otherwise(separator: str) -> None:
+    for sign in "=+-@":
+        for text in (f"Mara{separator}", f"\x01{separator}", f"=1{separator}", f"{separator}Mara;"):
+            kept = harmless(f"{text}{sign}1{separator}{sign}2")
+            for cell in re.split(r"[;\t\r\n]", kept):
+                assert cell.strip(' "')[:1] not in ("=", "+", "-", "@"), kept
+    assert harmless("open; and-shut\n a=b") == "open; and-shut\n a=b"
 
 
 def test_the_chain_is_looked_through_in_slices_by_a_button(

@@ -14,6 +14,7 @@ from portal.values import fingerprint
 from tests.test_access_codes import join, make
 from tests.test_auth import attempt
 from tests.test_forgotten import all_post, at_the_same_moment
+from tests.test_invitations import invite
 from tests.test_organizations import send, typed
 
 ELSEWHERE = "Mara@Elsewhere.example"
@@ -200,6 +201,44 @@ def test_nobody_sends_many_mails_to_strangers(mailing: Flask, cast: SimpleNamesp
     here.post("account.send_confirmation", expect=429)
     owner.execute("SELECT count(*) FROM outbox WHERE recipient LIKE 'stranger%%'")
     assert owner.fetchone() == (5,)
+
+
+def test_nobody_asks_for_address_after_address_to_learn_who_is_here(mailing: Flask, cast: SimpleNamespace) -> None:
+    here = Browser(mailing).sign_in(cast.acme.user)
+    for _ in range(5):
+        ask(here, cast.acme.admin.email, expect=422)
+    ask(here, cast.acme.admin2.email, expect=429)
+
+
+def test_a_stranger_is_not_buried_in_mail_by_whoever_registers_or_joins(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    """Each from another network, so that only the mailbox is common to them."""
+    for number in range(20):
+        visitor = Browser(mailing, f"203.0.113.{number}")
+        send(visitor, typed(subdomain=f"house-{number}", admin_email="Victim@x.example"))
+    late = Browser(mailing, "203.0.113.99")
+    send(late, typed(subdomain="house-20", admin_email="victim@X.example"), expect=429)
+    owner.execute("SELECT count(*) FROM tenants WHERE subdomain = 'house-20'")
+    assert owner.fetchone() == (0,), "all or nothing"
+    code = make(Browser(mailing).sign_in(cast.acme.admin))
+    join(mailing, code, email="victim@x.example", address="203.0.113.98", expect=429)
+    owner.execute("SELECT count(*) FROM outbox WHERE recipient ILIKE 'victim@%%'")
+    assert owner.fetchone() == (40,), "a welcome and a link for each"
+    join(mailing, code, email="somebody@x.example", address="203.0.113.98")
+
+
+def test_an_invitation_is_not_mailed_again_and_again_whatever_way(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    admin = Browser(mailing).sign_in(cast.acme.admin)
+    for _ in range(10):
+        invite(admin, "victim@x.example")
+        owner.execute("SELECT id::text FROM invitations")
+        (pending,) = owner.fetchone()
+        admin.post("invitations.send_again", invitation_id=pending, expect=200)
+        admin.post("invitations.withdraw", invitation_id=pending)
+    invite(admin, "new@x.example, VICTIM@x.example", expect=429)
+    owner.execute("SELECT count(*) FROM outbox WHERE recipient = 'victim@x.example'")
+    assert owner.fetchone() == (20,)
+    invite(admin, "new@x.example")
+    invite(Browser(mailing).sign_in(cast.globex.admin), "victim@x.example")
 
 
 def test_an_address_that_is_given_up_on_kills_the_mailed_link_for_a_password_too(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:

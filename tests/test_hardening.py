@@ -10,15 +10,20 @@ from typing import Any
 import psycopg2
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from portal import assets
 from portal.auth import passwords
 from portal.config import load_settings
 from portal.database import connect
 from portal.errors import Unavailable
+from portal.invitations import services as invitations
+from portal.mail_links import services as mail_links
 from portal.processes import environment
 from portal.testing.browser import Browser
+from tests.test_access_codes import make
 from tests.test_auth import attempt
+from tests.test_invitations import WHO, invite, link_in
 from tests.test_organizations import send, typed
 
 WRONG = "a wrong guess at it"
@@ -93,6 +98,36 @@ def test_a_path_cannot_write_a_line_of_its_own_into_the_log(
     assert "\nCRITICAL" not in caplog.records[-1].getMessage()
 
 
+@pytest.mark.parametrize("door", ["/join/{}", "/reset/{}", "/account/confirm/{}"])
+def test_a_fault_writes_no_link_and_no_parameter_into_the_log(
+    app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, door: str
+) -> None:
+    broken = text("SELECT 1 / 0 WHERE :tenant IS NOT NULL AND :hash IS NOT NULL AND 'a typed address' = :typed")
+    for module in (invitations, mail_links):
+        monkeypatch.setattr(module, "OPEN", broken.bindparams(typed="mara@x.example"))
+    with caplog.at_level(logging.DEBUG):
+        assert Browser(app).client.get(door.format(f"{cast.acme.id.hex}.the-secret")).status_code == 500
+    assert "division by zero" in caplog.text
+    assert door.format("…") in caplog.text
+    assert "the-secret" not in caplog.text
+    assert "mara@x.example" not in caplog.text
+
+
+@pytest.mark.parametrize("link", ["an invitation", "a new password", "one that is dead"])
+def test_the_address_of_a_link_goes_nowhere_with_what_its_page_loads(app: Flask, cast: SimpleNamespace, link: str) -> None:
+    admin = Browser(app).sign_in(cast.acme.admin)
+    made = {
+        "an invitation": lambda: link_in(invite(admin, "mara@x.example")),
+        "a new password": lambda: link_in(admin.post("forgotten.make_link", user_id=cast.acme.user.id, expect=200)),
+        "one that is dead": lambda: f"/reset/{cast.acme.id.hex}.x",
+    }
+    answer = Browser(app).client.get(made[link]())
+    assert answer.headers["Referrer-Policy"] == "strict-origin"
+    assert answer.status_code == (404 if link == "one that is dead" else 200)
+    if answer.status_code == 200:
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
 def test_a_form_sent_again_opens_no_suspended_organization_and_not_for_ever(browser: Browser, app: Flask, owner: Any) -> None:
     page = browser.get("organizations.register")
     data = {**page.form("main form[action='/register']"), **typed()}
@@ -124,6 +159,24 @@ def test_signing_in_again_ends_the_session_before(app: Flask, cast: SimpleNamesp
         thief.client.set_cookie("__Host-portal", former)
         thief.get("/", expect=303)
         browser.get("/")
+
+
+@pytest.mark.parametrize("way", ["an invitation", "a code", "registering"])
+def test_whoever_enters_by_another_door_leaves_no_session_of_somebody_else_behind(app: Flask, cast: SimpleNamespace, way: str) -> None:
+    admin, browser = Browser(app).sign_in(cast.acme.admin), Browser(app).sign_in(cast.globex.user)
+    former, key = browser.client.get_cookie("__Host-portal").value, browser.token()
+    if way == "an invitation":
+        link = link_in(invite(admin, "mara@x.example"))
+        browser.post(link, {**browser.get(link).form(), **WHO})
+    elif way == "a code":
+        browser.post("access_codes.join", {"organization": "acme", "code": make(admin), **WHO, "email": "mara@x.example"})
+    else:
+        send(browser, typed())
+    thief = Browser(app)
+    thief.client.set_cookie("__Host-portal", former)
+    thief.get("account.index", expect=303)
+    browser.get("account.index")
+    browser.post("auth.sign_out", {"csrf_token": key}, expect=400)
 
 
 def test_the_counters_name_nobody(app: Flask, cast: SimpleNamespace, owner: Any) -> None:

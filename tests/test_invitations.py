@@ -184,6 +184,26 @@ def test_inviting_an_administrator_asks_for_a_fresh_password_and_keeps_the_typin
     assert state_of(owner, "boss@x.example") == "invited"
 
 
+def test_a_new_link_to_administer_asks_for_a_fresh_password_too(app: Flask, admin: Browser, owner: Any) -> None:
+    """Whoever finds a browser signed in would become an administrator by the invitation of somebody else."""
+    links = {
+        email: link_in(invite(admin, email, role=role)) for email, role in (("boss@x.example", "org_admin"), ("plain@x.example", "user"))
+    }
+    owner.execute("SELECT u.email, i.id::text FROM invitations i JOIN users u ON u.id = i.user_id")
+    ids = dict(owner.fetchall())
+    owner.execute("UPDATE sessions SET confirmed_at = now() - interval '1 hour'")
+    assert link_in(admin.post("invitations.send_again", invitation_id=ids["plain@x.example"], expect=200)) != links["plain@x.example"]
+    for wrong in ("", "not it"):
+        page = admin.post("invitations.send_again", {"password": wrong}, invitation_id=ids["boss@x.example"], expect=422)
+        assert page.fault("password")
+        assert "/join/" not in page.response.get_data(as_text=True)
+    Browser(app).get(links["boss@x.example"])
+    form = page.form(f"form[action*='{ids['boss@x.example']}/send-again']")
+    fresh = link_in(admin.post("invitations.send_again", {**form, "password": PASSWORD}, invitation_id=ids["boss@x.example"], expect=200))
+    Browser(app).get(links["boss@x.example"], expect=404)
+    accept(app, fresh)
+
+
 def test_a_role_that_was_taken_away_invites_nobody_any_more(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     owner.execute("UPDATE users SET role = 'user' WHERE id = %s", (str(cast.acme.admin.id),))
     invite(admin, "mara@x.example", expect=403)

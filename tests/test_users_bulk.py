@@ -100,6 +100,13 @@ def test_what_cannot_be_asked_for_is_refused_in_words(admin: Browser, door: str,
     assert number(owner, "bulk_acts") == 0
 
 
+@pytest.mark.parametrize("door", ["bulk.preview", "bulk.act"])
+def test_a_search_of_many_parts_is_no_fault(admin: Browser, door: str, owner: Any) -> None:
+    unknown = "&".join(f"unknown{number}=1" for number in range(5_000))
+    assert "Choose one of those" in admin.post(door, {"act": "deactivate", "all": "1", "search": f"{unknown}&role=god"}, expect=422).text
+    assert number(owner, "bulk_acts") == 0
+
+
 # The acts
 
 

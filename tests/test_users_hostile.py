@@ -15,6 +15,7 @@ from portal.users.commands import SORTS
 from tests.attack.roles import DENIED, Role
 from tests.crowd import crowd, person, put
 from tests.test_account import stored
+from tests.test_invitations import WHO, invite, link_in
 from tests.test_users import ACTS, acts_in_the_log, do, door
 from tests.test_users_finding import rows_of, shown
 
@@ -172,6 +173,71 @@ def test_what_neighbours_have_changes_no_count_and_no_sentence(app: Flask, cast:
     assert [admin.get("users.index", **one).select_one("#users").get_text() for one in asked] == before
     assert "1–25 of 30" in before[0]
     assert "Nobody fits this search." in before[1]
+
+
+# Undoing, by whoever could not have done it
+
+
+def undoes(app: Flask, act: str, who: Any, *, expect: int) -> str:
+    return Browser(app).sign_in(who).post(f"{act}/undo", expect=expect).text
+
+
+def test_undoing_follows_the_ranks_of_its_own_moment(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    people = cast.platform
+    above = Browser(app).sign_in(people.super)
+    ids = [str(people.admin2.id), str(people.super2.id)]
+    act = above.post("bulk.act", {"act": "deactivate", "users": ids}).location
+    assert "Only a super admin may change a super admin." in undoes(app, act, people.admin, expect=422)
+    undoes(app, act, cast.acme.admin, expect=404)
+    owner.execute("UPDATE users SET role = 'admin' WHERE id = %s", (str(people.super.id),))
+    owner.execute("UPDATE users SET is_active = true WHERE id = %s", (str(people.super2.id),))
+    assert "Only a super admin may change an admin." in above.post(f"{act}/undo", expect=422).text
+    assert [stored(owner, SimpleNamespace(id=UUID(one)))["is_active"] for one in ids] == [False, True]
+
+
+def test_undoing_raises_nobody_beyond_what_the_rules_give_now(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    """The list of an act is what somebody wrote down; that it says admin makes nobody one."""
+    browser, one = Browser(app).sign_in(cast.acme.admin), cast.acme.admin2
+    act = browser.post("bulk.act", {"act": "role:user", "users": [str(one.id)]}).location
+    for role in ("admin", "super_admin"):
+        owner.execute("UPDATE bulk_changes SET old_role = %s", (role,))
+        assert "is not given in this organization" in browser.post(f"{act}/undo", expect=422).text
+    assert stored(owner, one)["role"] == "user"
+
+
+# What was handed out before
+
+
+WAYS = {
+    "alone": lambda browser, act, one: do(browser, act, one.id, expect=303),
+    "with others": lambda browser, act, one: browser.post(
+        "bulk.act", {"act": {"change to user": "role:user", "sign out": "sign_out"}.get(act, act), "users": [str(one.id)]}
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("act", ["change to user", "deactivate", "sign out"])
+def test_nobody_comes_back_by_what_was_handed_out_before(app: Flask, cast: SimpleNamespace, act: str, way: str) -> None:
+    leaving, staying = Browser(app).sign_in(cast.acme.admin2), Browser(app).sign_in(cast.acme.admin)
+    kept = {browser: link_in(invite(browser, f"{name}@x.example", role=role))
+            for browser, name, role in ((leaving, "plain", "user"), (staying, "boss", "org_admin"))}  # fmt: skip
+    back = link_in(invite(leaving, "me@x.example", role="org_admin"))
+    takeover = link_in(leaving.post("forgotten.make_link", user_id=cast.acme.admin.id, expect=200))
+    own = link_in(staying.post("forgotten.make_link", user_id=cast.acme.user.id, expect=200))
+    for path in (back, takeover):
+        Browser(app).get(path)
+    WAYS[way](staying, act, cast.acme.admin2)
+    visitor = Browser(app)
+    for path in (back, takeover):
+        visitor.get(path, expect=404)
+        visitor.post(path, WHO, expect=404)
+    for path in (*kept.values(), own):
+        visitor.get(path)
+    page = staying.get("invitations.index")
+    (row,) = [row for row in page.select("tbody tr") if "me@x.example" in row.text]
+    again = staying.post(str(row.select_one("form[action$=send-again]")["action"]), expect=200)
+    visitor.get(link_in(again))
 
 
 # From above

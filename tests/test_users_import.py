@@ -12,6 +12,7 @@ from portal.auth import passwords
 from portal.config import Settings
 from portal.imports import commands, services
 from portal.imports.commands import COLUMN_OF, columns_of
+from portal.jobs import services as jobs
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import SheetFault, read_csv
@@ -82,6 +83,8 @@ UNREADABLE = {
     "a quote never closed": (b'email\n"mara@x.example\nola@x.example\n', "Line 2: a quotation mark"),
     "text after a quote": (b'email\nola@x.example\n"mara"@x.example\n', "Line 3: the quotation marks"),
     "an endless cell": (b"email\n" + b"x" * 140_000, "Line 2: a cell is longer"),
+    "cells without end": (b"email" + b"," * 250_000 + b"\nmara@x.example\n", "Line 1 is longer than 250,000 bytes"),
+    "cells without end over many lines": (b"email\nola@x.example\n" + b'"\n",' * 62_501, "Line 3 is longer than 250,000 bytes"),
     "ends of lines of old": (b"email\rmara@x.example\r", "Line 1: the lines end"),
 }
 
@@ -203,6 +206,16 @@ def test_the_dry_run_tells_the_fate_of_every_line_and_changes_nothing(admin: Bro
     assert not lines.select("form[action$=begin]")
     begin(admin, page, expect=422)
     assert nothing_changed(owner)
+
+
+def test_what_is_told_of_a_line_is_short_however_long_the_line_is(admin: Browser, work: Any) -> None:
+    page = looked_through(admin, work, f"email,role\n{'x' * 100_000},user\nmara@x.example,{'y' * 100_000}\n")
+    shown = admin.get(page.select_one("#report a")["href"])
+    assert [len(row.select_one("[data-label=Address]").get_text(strip=True)) for row in shown.select("tbody tr")] == [254, 14]
+    assert max(len(page.text), len(shown.text)) < 5_000
+    twins = looked_through(admin, work, f"email{'-' * 100_000},e-mail{'-' * 100_000}\nx,y\n")
+    assert "two columns hold the same" in twins.text
+    assert len(twins.text) < 5_000
 
 
 def test_a_long_list_of_fates_has_parts(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,6 +347,24 @@ def test_nobody_else_uploads_or_sees_a_file(app: Flask, admin: Browser, work: An
         Browser(app).sign_in(person).get(path, expect=status)
     for person in (cast.acme.user, cast.platform.super, cast.platform.admin):
         upload(Browser(app).sign_in(person), HEADER, expect=403)
+
+
+def test_an_organization_fills_no_disk_and_no_queue_with_files(
+    app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "KEPT", 3 * len(HEADER))
+    for _ in range(3):
+        upload(admin, HEADER)
+    assert "Each goes after a day." in upload(Browser(app).sign_in(cast.acme.admin2), HEADER, expect=422).fault("file")
+    upload(Browser(app).sign_in(cast.globex.admin), HEADER)
+    owner.execute("UPDATE uploads SET expires_at = now() WHERE tenant_id = %s", (str(cast.acme.id),))
+    upload(admin, HEADER)
+    assert number(owner, "uploads") == number(owner, "jobs") == 5
+    monkeypatch.setattr(jobs, "MOST_WAITING", 4)
+    assert "4 jobs of your organization wait already." in upload(admin, HEADER, expect=422).text
+    assert number(owner, "uploads") == number(owner, "jobs") == 5, "a file that nobody looks through is not kept"
+    work()
+    upload(admin, HEADER)
 
 
 def test_a_file_that_nobody_imports_is_deleted_after_a_day(admin: Browser, owner: Any, worker: Any, cast: SimpleNamespace) -> None:  # noqa: F811

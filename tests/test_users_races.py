@@ -21,6 +21,7 @@ from portal.testing.browser import Browser
 from portal.users import services
 from portal.users.commands import ChangeRole, HandOver, RemoveUser
 from tests.crowd import person, put
+from tests.test_invitations import WHO, invite, link_in
 
 Act = Callable[[Any, Actor], object]
 
@@ -256,6 +257,87 @@ def test_an_account_that_rose_above_the_actor_meanwhile_is_a_conflict_in_words(
     holder.close()
     assert answer.status_code == 409
     assert "given a higher role at this moment" in answer.text
+
+
+HANDED_OUT = {
+    "an invitation": ("/users/invite", {"addresses": "me@x.example", "role": "org_admin", "days": "7"}, "invitations"),
+    "a link for a password": ("/users/{admin}/password-link", {}, "mail_links"),
+    "a code": ("/users/codes", {"label": "mine", "nonce": "once"}, "access_codes"),
+}
+
+
+@pytest.mark.parametrize("loss", ["role = 'user'", "is_active = false"])
+@pytest.mark.parametrize("what", HANDED_OUT)
+def test_whoever_loses_office_at_this_moment_hands_nothing_out(
+    app: Flask, cluster: Any, database: str, owner: Any, cast: SimpleNamespace, what: str, loss: str
+) -> None:
+    path, data, table = HANDED_OUT[what]
+    browser = Browser(app).sign_in(cast.acme.admin2)
+    sent = {**data, "csrf_token": browser.token()}
+    holder = connect(cluster.urls(database)["owner"])
+    with ThreadPoolExecutor(1) as thread, holder, holder.cursor() as cursor:
+        cursor.execute(f"UPDATE users SET {loss} WHERE id = %s", (str(cast.acme.admin2.id),))
+        waiting = thread.submit(browser.client.post, path.format(admin=cast.acme.admin.id), data=sent)
+        wait_until_somebody_waits_for(holder, owner)
+        holder.commit()
+        answer = waiting.result(timeout=30)
+    holder.close()
+    assert answer.status_code in (303, 403, 422), "signed out, or told why; what was made would be shown by a page"
+    owner.execute(f"SELECT count(*) FROM {table}")
+    assert owner.fetchone() == (0,)
+
+
+def test_two_who_make_links_for_each_other_at_once_meet_no_deadlock(app: Flask, cast: SimpleNamespace) -> None:
+    browsers = {one.id: Browser(app).sign_in(one) for one in (cast.acme.admin, cast.acme.admin2)}
+    tokens = {id_: browser.token() for id_, browser in browsers.items()}
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(20):
+            barrier = threading.Barrier(2)
+
+            def send(own: Any, other: Any, barrier: threading.Barrier = barrier) -> int:
+                barrier.wait()
+                return browsers[own].client.post(f"/users/{other}/password-link", data={"csrf_token": tokens[own]}).status_code
+
+            sent = [threads.submit(send, *pair) for pair in (tuple(browsers), tuple(browsers)[::-1])]
+            assert [one.result(timeout=30) for one in sent] == [200, 200]
+
+
+# Using a link while somebody changes its account: both take the account first, so that neither waits for the other in a ring.
+
+ENDING = {
+    "invitation": ("DELETE FROM users WHERE id = %s", 404),
+    "new password": ("UPDATE mail_links SET used_at = now() WHERE user_id = %s", 404),
+    "address": ("UPDATE mail_links SET used_at = now() WHERE user_id = %s", 404),
+    "address that stays open": ("UPDATE mail_links SET mailed_as = NULL WHERE user_id = %s", 303),
+}
+
+
+@pytest.mark.parametrize("kind", ENDING)
+def test_a_link_that_is_used_while_its_account_is_changed_meets_no_deadlock(
+    app: Flask, cluster: Any, database: str, owner: Any, cast: SimpleNamespace, kind: str
+) -> None:
+    admin, visitor, whose = Browser(app).sign_in(cast.acme.admin), Browser(app), str(cast.acme.user.id)
+    data: dict[str, str] = {**WHO, "csrf_token": visitor.token()}
+    if kind == "invitation":
+        path = link_in(invite(admin, "mara@x.example"))
+        owner.execute("SELECT id::text FROM users WHERE email = 'mara@x.example'")
+        (whose,) = owner.fetchone()
+    else:
+        path = link_in(admin.post("forgotten.make_link", user_id=whose, expect=200))
+        if kind != "new password":
+            path = path.replace("/reset/", "/account/confirm/")
+            owner.execute("UPDATE mail_links SET kind = 'email', email = %s, made_by = NULL", (cast.acme.user.email,))
+            owner.execute("UPDATE users SET is_verified = false WHERE id = %s", (whose,))
+    holder = connect(cluster.urls(database)["owner"])
+    statement, status = ENDING[kind]
+    with ThreadPoolExecutor(1) as thread, holder, holder.cursor() as cursor:
+        cursor.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", (whose,))
+        using = thread.submit(visitor.client.post, path, data=data)
+        wait_until_somebody_waits_for(holder, owner)
+        cursor.execute(statement, (whose,))
+        holder.commit()
+        assert using.result(timeout=30).status_code == status
+    holder.close()
 
 
 def wait_until_somebody_waits_for(holder: psycopg2.extensions.connection, owner: psycopg2.extensions.cursor) -> None:

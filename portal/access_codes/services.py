@@ -60,6 +60,7 @@ def access_code(tenant_id: UUID, code_id: UUID) -> AccessCode | None:
 
 def make(command: MakeCode, *, nonce: str, by: Actor) -> str:
     """Make a code and return it: it is shown once and kept as a hash. Raises Conflict for a form that was sent before."""
+    users.demand_office(by)
     code, code_id = new_code(), uuid7()
     auth.only_once(nonce, "make_code", tenant_id=by.tenant_id, made=code_id)
     db.session.add(
@@ -185,6 +186,7 @@ def refuse(user: User, *, by: Actor) -> None:
 
 def _waiting(user: User, by: Actor) -> User:
     users.demand(policy.manages_access_codes(by))
+    users.demand_office(by)
     fresh = users.lock_account(by.tenant_id, user.id)
     if fresh is None or fresh.state != "waiting":
         raise Conflict("Somebody decided about this account already.")

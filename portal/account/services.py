@@ -12,7 +12,7 @@ from portal.account.commands import ChangeEmail, ChoosePreferences, EditProfile
 from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import services as auth
-from portal.auth.throttle import AskedToMail
+from portal.auth.throttle import AskedToMail, Unasked
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db, rollback, settings
 from portal.mail import services as mail
@@ -80,10 +80,10 @@ def ask_for_email(command: ChangeEmail, *, by: Actor) -> None:
     auth.confirm(command, by=by)
     if command.email == by.email:
         raise Invalid(email="This is your address already.")
+    _slow_down(by)  # before the look: it tells whose addresses are here to somebody who may not see the users
     others = exists().where(User.tenant_id == by.tenant_id, User.email_key == email_key(command.email), User.id != by.id)
     if db.session.execute(select(others)).scalar_one():
         raise Invalid(email="Another account of your organization has this address. Choose another one.")
-    _slow_down(by)
     asked = _my_update(by).values(pending_email=command.email, pending_email_at=datetime.now(UTC)).returning(User.auth_epoch)
     epoch = db.session.execute(asked).scalar_one()
     mail_confirmation(_whom(by), epoch, command.email)
@@ -129,9 +129,13 @@ def confirmation_mail(user: User) -> MailState | None:
 
 
 def mail_confirmation(whom: Whom, auth_epoch: int, address: str) -> None:
-    """Mail a link that confirms an address, bound to its account; earlier ones are dead. Where no mail is sent, none is made."""
+    """Mail a link that confirms an address, bound to its account; earlier ones are dead. Where no mail is sent, none is made.
+
+    Raises TooMany where this address was mailed such links again and again, for whichever accounts.
+    """
     if not mail.is_configured():
         return
+    Unasked(f"confirm|{email_key(address)}").count()
     about = {"tenant_id": whom.tenant_id, "user_id": whom.id}
     mail_links.end_all("email", **about)
     made = mail_links.make("email", **about, auth_epoch=auth_epoch, email=address, life=LIFE)

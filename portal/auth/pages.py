@@ -10,7 +10,7 @@ from portal.auth.commands import SignIn
 from portal.auth.forms import SignInForm
 from portal.auth.throttle import digest
 from portal.config import new_secret
-from portal.extensions import afterwards, settings
+from portal.extensions import settings
 from portal.responses import go_to, leave_for, page
 
 blueprint = Blueprint("auth", __name__)
@@ -28,8 +28,6 @@ def sign_in() -> Response:
         return page("auth/sign_in.html", form=form)
     if not form.carry_out(_sign_in):
         return page("auth/sign_in.html", status=422, form=form)
-    if former := session.get("_user_id"):
-        afterwards(lambda: services.end_session(former))
     keep_signed_in(form.result)
     response = leave_for(own_page(form.next.data) or url_for("overview.index"))
     _remember(response, services.account_key(form.command))

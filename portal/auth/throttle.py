@@ -98,6 +98,16 @@ class AskedToMail(Counted):
         ]
 
 
+@dataclass(frozen=True)
+class Unasked(Counted):
+    """A mail to somebody who may not have asked for it: an invitation, a link that confirms an address; `whom` names kind and address."""
+
+    whom: str
+
+    def counters(self) -> list[tuple[RateLimitItem, str]]:
+        return [(MAILS_TO_ONE, f"unasked:{digest(self.whom)}")]
+
+
 def digest(text: str) -> str:
     """A name that cannot be read back, for keys of counters and for cookies."""
     return fingerprint(text).hex()[:32]

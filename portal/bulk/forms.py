@@ -24,7 +24,7 @@ class BulkForm(ConfirmingForm):
     all = HiddenField()
 
     def typed(self) -> dict[str, Any]:
-        everybody = dict(parse_qsl(self.search.data or "", max_num_fields=20)) if self.all.data else None
+        everybody = dict(parse_qsl(self.search.data or "")) if self.all.data else None
         chosen = [] if self.all.data else (self.on_page if self.page.data else self.users).data or []
         return {"act": self.act.data or "", "search": everybody, "users": chosen, "password": self.password.data or ""}
 

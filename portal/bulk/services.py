@@ -18,7 +18,7 @@ from portal.audit import services as audit
 from portal.auth import services as auth
 from portal.bulk.commands import MOST, ActOnMany, Undo
 from portal.bulk.models import BulkAct, BulkChange
-from portal.errors import Forbidden, Invalid
+from portal.errors import Invalid
 from portal.extensions import db
 from portal.jobs import services as jobs
 from portal.jobs.models import Job
@@ -57,8 +57,7 @@ NOTE = text("""
 # For `audit.about` an account: the latest acts on many that changed it.
 ACTS_ON = """
     SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
-STILL_ACTS = text("""
-    SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active""")
+CHANGED_PEOPLE = "SELECT user_id FROM bulk_changes WHERE tenant_id = :tenant AND act_id = :act"
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
 NOBODY = "Nobody is changed by this: {}"
 ONLY_SO_MANY = f"On the platform at most {MOST:,} accounts are changed at once. Narrow the search."
@@ -219,9 +218,7 @@ def _carried_out(
 def lock(by: Actor) -> None:
     """Whoever changes a role or a state in this organization waits; raises Forbidden where the actor's own was changed just before."""
     users.lock_organization(by.tenant_id)
-    still_acts = db.session.execute(STILL_ACTS, {"tenant": by.tenant_id, "me": by.id, "role": str(by.role)}).first()
-    if still_acts is None:
-        raise Forbidden("Your own role was changed at this moment. Nothing was done.")
+    users.demand_office(by, hold=False)
 
 
 def _begin(made: BulkAct) -> None:
@@ -267,6 +264,7 @@ def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]
     if not tally.changed:
         raise Invalid(NOBODY.format("; ".join(tally.reasons) or "nobody fits any more."))
     users.keep_one_administrator(by.tenant_id, ())
+    users.end_what_was_made(by.tenant_id, CHANGED_PEOPLE, act=act_id)
     changes = {"accounts": [None, tally.changed], **more, PROOF: [None, hash_of_list(by.tenant_id, act_id)]}
     audit.record(entry, tenant_id=by.tenant_id, by=by, object_type="user", object_id=act_id, changes=changes)
 

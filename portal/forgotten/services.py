@@ -101,17 +101,14 @@ def mail_organizations(tenants: list[UUID], address: str) -> None:
 def make_link(command: MakeLink, user: User, *, by: Actor) -> str:
     """A link for somebody's new password, shown once to whoever made it; an earlier one is dead.
 
-    Raises Invalid with the rule, Invalid(password=…) without a fresh password.
+    Raises Invalid with the rule, Invalid(password=…) without a fresh password, Conflict where the account rose at this moment.
     """
     users.demand(policy.can_make_password_link(by, user))
     auth.confirm(command, by=by)
-    fresh = users.lock_account(by.tenant_id, user.id)
-    if fresh is None:
-        raise Invalid("This account was given a higher role at this moment. Nothing was changed.")
-    users.demand(policy.can_make_password_link(by, fresh))
-    mail_links.end_all("password", tenant_id=by.tenant_id, user_id=fresh.id)
-    made = mail_links.make("password", tenant_id=by.tenant_id, user_id=fresh.id, auth_epoch=fresh.auth_epoch, made_by=by.id, life=LIFE)
-    audit.record("password_link_made", tenant_id=by.tenant_id, by=by, object_type="user", object_id=fresh.id)
+    user, _ = users.locked(user, by, policy.can_make_password_link)
+    mail_links.end_all("password", tenant_id=by.tenant_id, user_id=user.id)
+    made = mail_links.make("password", tenant_id=by.tenant_id, user_id=user.id, auth_epoch=user.auth_epoch, made_by=by.id, life=LIFE)
+    audit.record("password_link_made", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user.id)
     return link_of(made.credential)
 
 

@@ -12,6 +12,7 @@ from portal.values import clean_email_and_key, clean_person_name, clean_username
 
 LARGEST = 20 * 1000 * 1000  # bytes of a file
 MOST = 200_000  # people in a file
+KEPT = 10 * LARGEST  # bytes of all files that an organization may have waiting
 Become = Literal["invited", "deactivated"]
 # What a column is called in a header, folded, without what is neither letter nor digit.
 HEADERS = {
@@ -90,7 +91,7 @@ def columns_of(header: list[str], become: str) -> Columns:
             aside.append(name.strip() or f"column {place + 1}")
         elif column in places:
             raise Invalid(
-                file=f"Line 1: two columns hold the same, “{header[places[column]].strip()}” and “{name.strip()}”. Take one away."
+                file=f"Line 1: two columns hold the same, “{header[places[column]].strip()[:40]}” and “{name.strip()[:40]}”. Take one away."
             )
         else:
             places[column] = place

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, func, insert, select, text
 from uuid_utils.compat import uuid7
 
 from portal import policy
@@ -20,7 +20,7 @@ from portal.auth import services as auth
 from portal.bulk import services as bulk
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.imports.commands import MOST, BeginImport, Columns, Person, TakeFile, columns_of, person_of
+from portal.imports.commands import KEPT, MOST, BeginImport, Columns, Person, TakeFile, columns_of, person_of
 from portal.imports.models import Upload, UploadPart
 from portal.invitations import services as invitations
 from portal.jobs import services as jobs
@@ -35,6 +35,7 @@ PART = 512 * 1024  # bytes of a part of a file
 BATCH = 1_000  # people who are written by one statement
 TOLD = 100  # faults that a report names
 NAMED = 20  # faults that a refusal names
+SHOWN = 254  # characters of a cell that is no address
 CHECK, IMPORT = "users.import_check", "users.import"
 GONE = "The file is no longer here: it was imported, or its day is over. Upload it again."
 HERE = {
@@ -55,8 +56,8 @@ class Line:
 
     @property
     def email(self) -> str:
-        """As the file has it where nobody could be understood; '' where it has none."""
-        return self.person.email if self.person else (self.cells[0] if self.cells else "")
+        """As the file has it where nobody could be understood, its beginning only; '' where it has none."""
+        return self.person.email if self.person else "".join(self.cells[:1])[:SHOWN]
 
 
 @dataclass
@@ -73,8 +74,14 @@ def upload(tenant_id: UUID, upload_id: UUID) -> Upload | None:
 
 
 def take(command: TakeFile, *, by: Actor) -> Job:
-    """Keep the file and have it looked through: a job whose report tells what would become of its lines. Raises Invalid with the rule."""
+    """Keep the file and have it looked through: a job whose report tells what would become of its lines.
+
+    Raises Invalid with the rule, and where too many files wait.
+    """
     users.demand(policy.can_import(by))
+    waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
+    if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
+        raise Invalid(file=f"Files of your organization that nobody has imported have {KEPT:,} bytes (200 MB). Each goes after a day.")
     kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
     upload_id = uuid7()
     db.session.execute(insert(Upload).values(tenant_id=by.tenant_id, id=upload_id, expires_at=datetime.now(UTC) + LIFE, **kept))
@@ -105,7 +112,7 @@ def check(work: Work) -> dict[str, Any]:
         fates = [(line.number, line.email, line.fault or f"would be {found.become}", "refused" if line.fault else "good") for line in batch]
         _keep(by, found.id, "fates", number, json.dumps(fates).encode())
         good.update(line.person.role for line in batch if line.person and not line.fault)
-        bad = [(line.number, line.email[:254], str(line.fault)) for line in batch if line.fault]
+        bad = [(line.number, line.email, str(line.fault)) for line in batch if line.fault]
         refused, faults = refused + len(bad), [*faults, *bad][:TOLD]
         work.progress(work.pulse.done + len(batch), total)
     return {

@@ -41,6 +41,10 @@ class Invite(Confirmed):
         return typed
 
 
+class SendAgain(Confirmed):
+    """Another link for an invitation, in place of the one before."""
+
+
 class Accept(BaseModel):
     """What somebody says who accepts an invitation; `context` may hold `password_minimum` and `hints`."""
 

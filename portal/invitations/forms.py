@@ -6,7 +6,7 @@ from wtforms import PasswordField, SelectField, StringField, TextAreaField
 
 from portal.extensions import settings
 from portal.forms import ConfirmingForm, ModelForm
-from portal.invitations.commands import Accept, Invite
+from portal.invitations.commands import Accept, Invite, SendAgain
 
 
 class InviteForm(ConfirmingForm):
@@ -16,6 +16,10 @@ class InviteForm(ConfirmingForm):
     role = SelectField("Role", choices=[], validate_choice=False)
     line = TextAreaField("A line from you")
     days = StringField("Days until it ends", default="7")
+
+
+class SendAgainForm(ConfirmingForm):
+    command_type = SendAgain
 
 
 class AcceptForm(ModelForm):

@@ -9,7 +9,7 @@ from portal.access import keep_signed_in, origin, public, requires
 from portal.actor import Actor
 from portal.extensions import limiter, settings
 from portal.invitations import services
-from portal.invitations.forms import AcceptForm, InviteForm
+from portal.invitations.forms import AcceptForm, InviteForm, SendAgainForm
 from portal.invitations.models import Invitation
 from portal.mail import services as mail
 from portal.responses import go_to, page
@@ -40,7 +40,12 @@ def invite(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def send_again(invitation: Invitation, actor: Actor) -> Response:
     """The new link is shown once; the page is made for this answer alone."""
-    return _pending_page(actor, link=services.send_again(invitation, by=actor), link_of=invitation.id)
+    form, asked = SendAgainForm(), invitation.id
+    if form.carry_out(services.send_again, invitation, by=actor):
+        return _pending_page(actor, link=form.result, link_of=asked)
+    if form.conflict:  # there is nothing here of which two versions could be shown
+        raise form.conflict
+    return _pending_page(actor, status=422, form=form, asked=asked)
 
 
 @blueprint.post("/users/invitations/<uuid:invitation_id>/withdraw")
@@ -65,6 +70,6 @@ def accept(credential: str) -> Response:
     return page("invitations/accept.html", status=form.status, form=form, found=found, credential=credential, password_min_length=minimum)
 
 
-def _pending_page(actor: Actor, **shown: Any) -> Response:
+def _pending_page(actor: Actor, *, status: int = 200, **shown: Any) -> Response:
     invitations = services.pending(actor.tenant_id)
-    return page("invitations/index.html", invitations=invitations, mail_is_sent=mail.is_configured(), **shown)
+    return page("invitations/index.html", status=status, invitations=invitations, mail_is_sent=mail.is_configured(), **shown)

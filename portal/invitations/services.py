@@ -15,10 +15,11 @@ from portal.actor import Actor, Origin
 from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth import services as auth
+from portal.auth.throttle import Unasked
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db, release, rollback, settings
-from portal.invitations.commands import Accept, Invite, addresses_in
+from portal.invitations.commands import Accept, Invite, SendAgain, addresses_in
 from portal.invitations.models import Invitation
 from portal.mail import services as mail
 from portal.users import services as users
@@ -59,11 +60,13 @@ class Outcome:
 def invite(command: Invite, *, by: Actor) -> list[Outcome]:
     """Invite every address, each with an answer of its own; sent twice, the second time says so of each.
 
-    Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password.
+    Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password,
+    TooMany where one of the addresses was invited again and again.
     """
     users.demand(policy.can_invite(by, command.role))
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
+    users.demand_office(by)
     answers = [_invite_one(address, command, by) for address in addresses_in(command.addresses)]
     invited = [answer.address for answer in answers if answer.fate == "invited"]
     if invited:
@@ -114,6 +117,9 @@ def _send(user: User, line: str | None, life: timedelta, by: Actor) -> str:
 
 
 def _mail(user: User, line: str | None, link: str, expires_at: datetime, by: Actor) -> UUID:
+    """Raises TooMany where this address was mailed again and again, also where its invitation was withdrawn in between."""
+    if mail.is_configured():
+        Unasked(f"invitation|{by.tenant_id}|{user.email_key}").count()
     sent = mail.queue(
         "invitation",
         tenant_id=by.tenant_id,
@@ -176,8 +182,14 @@ def pending(tenant_id: UUID) -> list[dict[str, Any]]:
     return [{**row, "mail": states.get(row["mailed_as"])} for row in rows]
 
 
-def send_again(invitation: Invitation, *, by: Actor) -> str:
-    """Make a new link, which is mailed and returned; the old one is dead at once. Raises Invalid with the rule."""
+def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
+    """Make a new link, which is mailed and returned; the old one is dead at once.
+
+    Raises Invalid with the rule, Invalid(password=…) where an administrator is invited without a fresh password, TooMany.
+    """
+    if policy.asks_for_password(_invited(invitation, by).role):  # whoever has the link becomes one
+        auth.confirm(command, by=by)
+    users.demand_office(by)
     user = _invited(invitation, by)
     credential, invitation.secret_hash = new_credential(by.tenant_id)
     life = max(timedelta(days=1), invitation.expires_at - invitation.created_at)
@@ -229,12 +241,13 @@ def accept(command: Accept, credential: str, *, origin: Origin) -> str:
     password = passwords.hashed(command.password.get_secret_value())
     assert tenant is not None
     tenancy.bind(tenant, user=found["user_id"], role=found["role"])
-    if db.session.execute(OPEN, {"tenant": tenant, "hash": secret_hash}).first() is None:
+    invited = select(User).where(User.tenant_id == tenant, User.id == found["user_id"]).with_for_update(key_share=True)
+    user = db.session.execute(invited).scalar_one_or_none()  # the account first, as whoever withdraws its invitation or sends it again
+    if user is None or db.session.execute(OPEN, {"tenant": tenant, "hash": secret_hash}).first() is None:
         raise NotFound(DEAD)
     won = (Invitation.tenant_id == tenant, Invitation.secret_hash == secret_hash, Invitation.accepted_at.is_(None))
     if db.session.execute(update(Invitation).where(*won).values(accepted_at=func.now()).returning(Invitation.id)).first() is None:
         raise NotFound(DEAD)  # the same link was used at the same moment
-    user = db.session.execute(select(User).where(User.tenant_id == tenant, User.id == found["user_id"])).scalar_one()
     user.first_name, user.last_name = command.first_name, command.last_name
     user.username, user.username_key = command.username, username_key(command.username)
     user.hashed_password, user.is_active, user.is_verified = password, True, True

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
@@ -16,7 +16,7 @@ from portal import policy
 from portal.actor import Actor, Origin
 from portal.auth import services as auth
 from portal.database import tenancy
-from portal.errors import Conflict, Forbidden, Refusal
+from portal.errors import Conflict, Forbidden, Invalid, Refusal
 from portal.extensions import db, transaction
 from portal.jobs.models import Job
 from portal.jobs.work import KINDS, Kind, Pulse, Work, kind
@@ -26,6 +26,7 @@ __all__ = ["Progress", "Pulse", "Work", "ask", "carry_out", "job", "kind", "late
 log = logging.getLogger(__name__)
 
 LIFE = timedelta(days=30)  # of a job and its report
+MOST_WAITING = 20  # jobs of one organization: each may take minutes, and the worker does two at a time
 LARGEST_ARGUMENTS = 64 * 1024  # characters of JSON; what is larger belongs into a table of its noun
 FAULT = "A fault on our side ended this. Nothing more is done; the fault has been written to the portal's log."
 AWAY = "The database was away, or had too much to do."
@@ -55,11 +56,15 @@ class Progress:
 def ask(kind_name: str, *, by: Actor, arguments: dict[str, Any] | None = None) -> Job:
     """Put a job into the running transaction; the worker takes it up once that is done. Show it at `jobs.show` by its id.
 
-    Raises Forbidden where the kind's question is answered with no, ValueError where the arguments are too large.
+    Raises Forbidden where the kind's question is answered with no, Invalid where too many of the organization wait already, ValueError
+    where the arguments are too large.
     """
     allowed = KINDS[kind_name].question(by)
     if isinstance(allowed, policy.Denied):
         raise Forbidden(allowed.reason, who_helps=allowed.who_helps)
+    waiting = select(func.count()).select_from(Job).where(Job.tenant_id == by.tenant_id, Job.state.in_(("queued", "running")))
+    if db.session.execute(waiting).scalar_one() >= MOST_WAITING:
+        raise Invalid(f"{MOST_WAITING} jobs of your organization wait already. Ask for this one when some of them are done.")
     if len(json.dumps(arguments or {})) > LARGEST_ARGUMENTS:
         raise ValueError("the arguments of a job are small; put what is large into a table, and its id here")
     asked = insert(Job).values(  # only what the app may say of a new job

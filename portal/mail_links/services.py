@@ -99,6 +99,8 @@ def use(kind: Kind, credential: str, *, dead: str) -> Any:
     found = opened(kind, credential, dead=dead)
     release()
     tenancy.bind(tenant, user=found["user_id"], role=found["role"])
+    account = select(User.id).where(User.tenant_id == tenant, User.id == found["user_id"])
+    db.session.execute(account.with_for_update(key_share=True))  # first, as whoever changes the account and ends its links
     unused = (MailLink.tenant_id == tenant, MailLink.secret_hash == secret_hash, MailLink.used_at.is_(None))
     if db.session.execute(update(MailLink).where(*unused).values(used_at=func.now()).returning(MailLink.id)).first() is None:
         raise NotFound(dead)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import policy
@@ -13,7 +13,7 @@ from portal.actor import Actor
 from portal.audit import services as audit
 from portal.auth import services as auth
 from portal.auth.models import SignInSession
-from portal.errors import Conflict, Invalid, Unauthenticated
+from portal.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from portal.extensions import constraint_of, db
 from portal.organizations.models import Tenant
 from portal.policy import Answer, Denied
@@ -25,6 +25,14 @@ ERASED = (
     "first_name", "last_name", "username", "username_key", "email", "email_key", "hashed_password", "theme", "time_zone", "density",
     "pending_email", "pending_email_at", "search_text", "table_columns", "table_rows",
 )  # fmt: skip
+
+STILL_ACTS = "SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active"
+# By what they handed out while they might, people who no longer may would come back: under another name, or under somebody else's.
+END_WHAT_WAS_MADE = """
+    UPDATE mail_links SET used_at = now() WHERE tenant_id = :tenant AND made_by IN ({by}) AND used_at IS NULL;
+    UPDATE invitations SET expires_at = now() FROM users
+    WHERE invitations.tenant_id = :tenant AND invited_by IN ({by}) AND invitations.accepted_at IS NULL AND expires_at > now()
+      AND users.tenant_id = :tenant AND users.id = user_id AND users.role = ANY(:hurting)"""
 
 
 def account(tenant_id: UUID, user_id: UUID) -> User | None:
@@ -76,7 +84,7 @@ def change_role(command: ChangeRole, user: User, *, by: Actor) -> bool:
     demand(policy.can_grant(by, user, command.role))
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
-    user, _ = _locked(user, by, lambda actor, account: policy.can_grant(actor, account, command.role))
+    user, _ = locked(user, by, lambda actor, account: policy.can_grant(actor, account, command.role))
     until_now, becomes = str(user.role), str(command.role)
     if until_now == becomes:
         return False
@@ -96,7 +104,7 @@ def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
     """
     demand(policy.can_hand_over(by, user))
     auth.confirm(command, by=by)
-    user, me = _locked(user, by, policy.can_hand_over)
+    user, me = locked(user, by, policy.can_hand_over)
     weaker = policy.grantable_roles(me)[0]
     changes = {"role": [str(user.role), str(me.role)], "own role": [str(me.role), str(weaker)]}
     user.role, me.role = me.role, weaker
@@ -107,7 +115,7 @@ def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
 
 def deactivate(user: User, *, by: Actor) -> None:
     """Keep somebody from signing in, and end every session at once. Raises Invalid with the rule."""
-    user, _ = _locked(user, by, policy.can_deactivate)
+    user, _ = locked(user, by, policy.can_deactivate)
     if policy.administers(user.role):
         keep_one_administrator(by.tenant_id, {user.id})
     user.is_active = False
@@ -117,14 +125,14 @@ def deactivate(user: User, *, by: Actor) -> None:
 
 def reactivate(user: User, *, by: Actor) -> None:
     """Let somebody sign in again. Raises Invalid with the rule."""
-    user, _ = _locked(user, by, policy.can_reactivate)
+    user, _ = locked(user, by, policy.can_reactivate)
     user.is_active = True
     _note("user_reactivated", user, by, {"state": ["deactivated", "active"]})
 
 
 def sign_out_everywhere(user: User, *, by: Actor) -> None:
     """End every session of somebody at once. Raises Invalid with the rule."""
-    user, _ = _locked(user, by, policy.can_manage)
+    user, _ = locked(user, by, policy.can_manage)
     _sign_out(user)
     _note("user_signed_out", user, by)
 
@@ -134,7 +142,7 @@ def remove(command: RemoveUser, user: User, *, by: Actor) -> None:
 
     Raises Invalid(name=…) unless the user's full name was typed, Invalid with the rule.
     """
-    user, _ = _locked(user, by, policy.can_remove)
+    user, _ = locked(user, by, policy.can_remove)
     if not command.name or folded(command.name) != folded(user.full_name):
         raise Invalid(name=f"This is not the name. Type “{user.full_name}” to remove this account for good.")
     for name in ERASED:
@@ -167,7 +175,18 @@ def lock_organization(tenant_id: UUID) -> None:
     db.session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
-def _locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple[User, User]:
+def demand_office(by: Actor, *, hold: bool = True) -> None:
+    """Raises Forbidden where the actor's own account was changed just before; with `hold` whoever changes it waits until we are done.
+
+    For what outlives the request: a link, a code, somebody who is let in. Whoever has the organization's lock need not hold.
+    """
+    asked = text(f"{STILL_ACTS} FOR SHARE" if hold else STILL_ACTS)
+    still_acts = db.session.execute(asked, {"tenant": by.tenant_id, "me": by.id, "role": str(by.role)}).first()
+    if still_acts is None:
+        raise Forbidden("Your own role was changed at this moment. Nothing was done.")
+
+
+def locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple[User, User]:
     """The account and the actor's own as they are now, locked, if the rule allows the act; raises Invalid(role=…) with the reason.
 
     The organization is locked first, so that two who act on each other cannot meet halfway. The rule is asked before, because the
@@ -197,6 +216,16 @@ def _sign_out(user: User) -> None:
     """Everything that was issued to the account before is dead at its next use."""
     user.auth_epoch += 1
     db.session.execute(delete(SignInSession).where(SignInSession.tenant_id == user.tenant_id, SignInSession.user_id == user.id))
+    end_what_was_made(user.tenant_id, ":user", user=user.id)
+
+
+def end_what_was_made(tenant_id: UUID, by: str, **given: Any) -> None:
+    """Links for other people's passwords and invitations to administer that accounts have made, `by` in SQL, are dead with what these were.
+
+    Those invitations can be sent again by whoever may.
+    """
+    hurting = [str(role) for role in policy.LADDER if policy.asks_for_password(role)]
+    db.session.execute(text(END_WHAT_WAS_MADE.format(by=by)), {"tenant": tenant_id, "hurting": hurting, **given})
 
 
 def _note(action: str, user: User, by: Actor, changes: dict[str, list[str]] | None = None) -> None:

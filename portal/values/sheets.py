@@ -3,7 +3,11 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
+
+FORMULA = re.compile(r"(\A|(?:;|(?<=.)[\t\r\n])[ \"]*)(?=[=+\-@])", re.DOTALL)
+LONGEST_RECORD = 250_000  # bytes: of nothing but separators it is that many cells, and each is an object in memory
 
 
 def csv_line(cells: Iterable[object]) -> str:
@@ -14,8 +18,12 @@ def csv_line(cells: Iterable[object]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """A spreadsheet runs cells that begin like a formula; an apostrophe before them keeps them text."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") or (cell[:1] < " " and cell) else cell
+    """A spreadsheet runs cells that begin like a formula; an apostrophe before them keeps them text.
+
+    Also within a text: spreadsheets of half the world part cells at semicolons, and see another cell where ours goes on.
+    """
+    kept = FORMULA.sub(r"\1'", cell)
+    return f"'{kept}" if cell and cell[0] < " " else kept
 
 
 class SheetFault(ValueError):
@@ -26,14 +34,14 @@ def read_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """The records of a CSV file in UTF-8, each with the number of the line that it begins in; empty lines are left out.
 
     Cells are separated by what separates those of the first line: comma, semicolon or tab. Raises SheetFault at the first line that
-    cannot be read. Memory does not grow with the file.
+    cannot be read. Memory does not grow with the file, nor with a line of it.
     """
     first = data[: data.find(b"\n") + 1 or None]
     separator = max(b",;\t", key=first.count)
     lines = _Lines(data)
     reader = csv.reader(lines, delimiter=chr(separator), strict=True)
     while True:
-        begins = lines.number + 1
+        begins = lines.begin()
         try:
             record = next(reader, None)
         except csv.Error as error:
@@ -45,10 +53,15 @@ def read_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 class _Lines:
-    """The lines of a file as text, counted."""
+    """The lines of a file as text, counted; no record grows without end."""
 
     def __init__(self, data: bytes) -> None:
-        self.lines, self.number = io.BytesIO(data.removeprefix(codecs.BOM_UTF8)), 0
+        self.lines, self.number, self.begins, self.length = io.BytesIO(data.removeprefix(codecs.BOM_UTF8)), 0, 1, 0
+
+    def begin(self) -> int:
+        """A record begins here; the number of its first line."""
+        self.begins, self.length = self.number + 1, 0
+        return self.begins
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -58,6 +71,9 @@ class _Lines:
         if not line:
             raise StopIteration
         self.number += 1
+        self.length += len(line)
+        if self.length > LONGEST_RECORD:
+            raise SheetFault(f"Line {self.begins:,} is longer than {LONGEST_RECORD:,} bytes; perhaps a quotation mark is missing.")
         if self.number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise SheetFault("Line 1 is not in UTF-8 but in UTF-16. Save the file as CSV in UTF-8.")
         if b"\0" in line:
