@@ -216,7 +216,7 @@ def test_a_dialog_over_an_account_that_changed_meanwhile_says_why_not(users: Pag
 def test_an_administrator_whose_session_ended_is_led_to_the_sign_in_page_from_a_row(users: Page, owner: Any) -> None:
     page = users
     owner.execute("DELETE FROM sessions")
-    manage(page, "CANARY-acme Admin2").get_by_role("button", name="Sign out").click()
+    manage(page, "Person 00010").get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
