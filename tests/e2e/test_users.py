@@ -1,15 +1,19 @@
 """An administrator finds people and acts on their accounts in a real browser: by mouse, by keyboard and without script."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.crowd import INVITED, REMOVED, person, put
+from tests.crowd import INVITED, NOW, REMOVED, person, put
 from tests.e2e.conftest import NARROW, Open
 from tests.e2e.steps import LOOKS, overflow, sign_in, sound
+from tests.e2e.test_many_users import FIRST, LAST
+from tests.e2e.test_registration import register
 
 
 @pytest.fixture
@@ -61,7 +65,6 @@ def counted(page: Page) -> Locator:
 def test_people_are_found_while_typing_filtered_and_sorted(users: Page, picture: Callable[[Page, str], None]) -> None:
     page = users
     expect(counted(page)).to_have_text("1–25 of 65")
-    picture(page, "users")
     page.locator("body").press("/")
     search = page.get_by_label("Name, username or e-mail")
     expect(search).to_be_focused()
@@ -319,6 +322,16 @@ def test_the_keyboard_alone_finds_somebody_changes_the_role_and_deactivates(user
     assert owner.fetchone() == ("org_admin", "active")
 
 
+def people_of_a_house(tenant: UUID) -> Iterator[dict[str, Any]]:
+    """Sixty people with names that people have, and each with a state and a last sign-in of some time."""
+    states: dict[int, dict[str, Any]] = {2: {**INVITED, "username": None}, 5: {"is_active": False}, 11: {"role": "org_admin"}}
+    for number in range(60):
+        first, last = FIRST[number % 18], LAST[number * 7 % 17]
+        account = {"username": f"{first}.{last}".lower(), "email": f"{first[0]}.{last}@quiet-harbour.example".lower()}
+        seen = None if number % 13 == 2 else NOW - timedelta(hours=number * 5)
+        yield person(tenant, number, first_name=first, last_name=last, last_sign_in_at=seen, **{**account, **states.get(number % 13, {})})
+
+
 def tab_to(page: Page, name: str) -> None:
     """Press Tab until what is called so has the focus; at most 30 times, so that nobody has to go round the whole page."""
     for _ in range(30):
@@ -329,15 +342,19 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"Tab does not lead to {name}")
 
 
-def test_a_row_is_one_line_and_the_table_fits_beside_the_navigation(users: Page, owner: Any) -> None:
+def test_a_row_is_one_line_and_the_table_fits_beside_the_navigation(tab: Open, owner: Any, picture: Callable[[Page, str], None]) -> None:
     """44 pixels, 36 where the reader wants tables close together; 24 at least for whatever is pressed."""
-    page = users
-    for height, density in ((44, "comfortable"), (36, "compact")):
+    page = tab()
+    owner.execute("SELECT id FROM tenants WHERE subdomain = %s", [register(page)])
+    put(owner, list(people_of_a_house(UUID(owner.fetchone()[0]))))
+    for height, density in ((36, "compact"), (44, "comfortable")):
         owner.execute("UPDATE users SET density = %s", [density])
-        page.goto("/users?q=person&state=active")
+        page.goto("/users")
         assert set(page.evaluate("[...document.querySelectorAll('#users tbody tr')].map((row) => row.offsetHeight)")) == {height}
         assert page.evaluate("((box) => box.scrollWidth - box.clientWidth)(document.querySelector('.table-box'))") <= 0
         assert min(page.evaluate("[...document.querySelectorAll('#users .opens')].map((button) => button.offsetHeight)")) >= 24
+    rows(page).nth(3).get_by_role("button", name="Manage").click()
+    picture(page, "users")
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])
