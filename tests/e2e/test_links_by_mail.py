@@ -22,9 +22,12 @@ NEW = "seven herons over the marsh at dawn"
 @pytest.fixture
 def mailbox(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Path) -> Iterator[SimpleNamespace]:
     """A portal that has a mail server, and the worker's own process beside it: its `address`, and what the server `took`."""
-    with mail_server() as took, serving(cluster, database, tmp_path, mail_url=took.url, mail_from=SENDER) as address:
-        with workers(1, cluster, database, PUBLIC_URL=address, MAIL_URL=took.url):
-            yield SimpleNamespace(address=address, took=took)
+    with (
+        mail_server() as took,
+        serving(cluster, database, tmp_path, mail_url=took.url, mail_from=SENDER) as address,
+        workers(1, cluster, database, PUBLIC_URL=address, MAIL_URL=took.url),
+    ):
+        yield SimpleNamespace(address=address, took=took)
 
 
 def mail_to(took: Mailbox, address: str) -> EmailMessage:

@@ -14,8 +14,14 @@ from tests.e2e.steps import sign_in, sound_in_every_look
 from tests.e2e.test_registration import register
 from tests.test_mail import workers
 
-FIRST = "Aoife Brendan Ciara Dermot Eimear Fionn Gráinne Hugh Isolde Jarlath Kathleen Lorcan Mairéad Niall Orla Pádraig Róisín Seán".split()
-LAST = "Ahern Brady Casey Doyle Egan Fahy Gallagher Hayes Keane Lynch Moran Nolan Power Reilly Shaughnessy Tierney Walsh".split()
+FIRST = [
+    "Aoife", "Brendan", "Ciara", "Dermot", "Eimear", "Fionn", "Gráinne", "Hugh", "Isolde", "Jarlath", "Kathleen", "Lorcan", "Mairéad",
+    "Niall", "Orla", "Pádraig", "Róisín", "Seán",
+]  # fmt: skip
+LAST = [
+    "Ahern", "Brady", "Casey", "Doyle", "Egan", "Fahy", "Gallagher", "Hayes", "Keane", "Lynch", "Moran", "Nolan", "Power", "Reilly",
+    "Shaughnessy", "Tierney", "Walsh",
+]  # fmt: skip
 HEADER = "Mail;Vorname;Surname;Rolle;Department\n"
 PEOPLE = [
     f"person{number}@lantern-hill.example;{FIRST[number % 18]};{LAST[number % 17]};{'org_admin' if number % 500 == 1 else 'user'};Office\n"
@@ -42,7 +48,7 @@ def worker(cluster: Any, database: str, address: str, cast: SimpleNamespace) -> 
 
 
 @pytest.fixture
-def busy(owner: Any) -> Iterator[Callable[..., Any]]:
+def busy(owner: Any) -> Callable[..., Any]:
     """Within `with busy(seconds):` the database takes so long for each statement that writes users, as one does with a lot to do."""
 
     @contextmanager
@@ -55,7 +61,7 @@ def busy(owner: Any) -> Iterator[Callable[..., Any]]:
         finally:
             owner.execute("DROP TRIGGER slowly ON users; DROP FUNCTION slowly()")
 
-    yield slow
+    return slow
 
 
 def watched(page: Page) -> list[float]:

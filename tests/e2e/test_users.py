@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.crowd import INVITED, NOW, REMOVED, person, put
-from tests.e2e.conftest import NARROW, Open
+from tests.e2e.conftest import NARROW, WIDE, Open
 from tests.e2e.steps import LOOKS, overflow, sign_in, sound
 from tests.e2e.test_many_users import FIRST, LAST
 from tests.e2e.test_registration import register
@@ -353,6 +353,7 @@ def test_a_row_is_one_line_and_the_table_fits_beside_the_navigation(tab: Open, o
         assert set(page.evaluate("[...document.querySelectorAll('#users tbody tr')].map((row) => row.offsetHeight)")) == {height}
         assert page.evaluate("((box) => box.scrollWidth - box.clientWidth)(document.querySelector('.table-box'))") <= 0
         assert min(page.evaluate("[...document.querySelectorAll('#users .opens')].map((button) => button.offsetHeight)")) >= 24
+    page.set_viewport_size({**WIDE, "height": 1_800})
     rows(page).nth(3).get_by_role("button", name="Manage").click()
     picture(page, "users")
 
