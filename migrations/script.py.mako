@@ -1,14 +1,10 @@
-"""${message}
-
-Revision: ${up_revision}
-Follows: ${down_revision | comma,n}
-"""
+"""${message}"""
 
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision | comma,n}"
 
 
 def upgrade() -> None:

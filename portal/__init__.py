@@ -81,7 +81,7 @@ def _extend(app: "Flask", settings: Settings) -> None:
     from portal.database import health, reading
     from portal.database import rates as _the_limiters_storage  # noqa: F401  (registers pgrate://)
     from portal.extensions import compress, csrf, db, limiter, login
-    from portal.framework import Migrations, unhooked
+    from portal.framework import unhooked
 
     compress.init_app(app)
     db.init_app(app)
@@ -89,7 +89,6 @@ def _extend(app: "Flask", settings: Settings) -> None:
         for name, engine in db.engines.items():
             health.guard_connections(engine, "portal_platform" if name == "platform" else "portal_app")
     reading.init_app(app, settings.database_url)
-    app.extensions["migrate"] = Migrations(app)
     login.init_app(app, add_context_processor=False)  # words.py gives templates the reader; after a fault nobody is looked up
     headers.init_app(app)
     with unhooked(app):
@@ -120,6 +119,7 @@ def _open_doors(app: "Flask") -> None:
     from portal import access, cli
     from portal.access_codes.pages import blueprint as access_codes
     from portal.account.pages import blueprint as account
+    from portal.agents.pages import blueprint as agents
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth
@@ -134,7 +134,7 @@ def _open_doors(app: "Flask") -> None:
     from portal.users.pages import blueprint as users
 
     for blueprint in (
-        *(overview, users, invitations, access_codes, bulk, imports),
+        *(overview, agents, users, invitations, access_codes, bulk, imports),
         *(organizations, audit, auth, forgotten, account, appearance, jobs, health),
     ):
         app.register_blueprint(blueprint)

@@ -13,6 +13,7 @@ from werkzeug.routing import RequestRedirect
 
 from portal.access_codes import services as access_codes
 from portal.actor import Actor, Origin, Ticket
+from portal.agents import services as agents
 from portal.auth import services as auth
 from portal.bulk import services as bulk
 from portal.errors import Forbidden, NotFound, Unauthenticated
@@ -34,6 +35,7 @@ NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
     "session_id": ("session", lambda actor, session_id: auth.own_session(session_id, by=actor)),
     "act_id": ("act", lambda actor, act_id: bulk.bulk_act(actor.tenant_id, act_id)),
     "upload_id": ("upload", lambda actor, upload_id: imports.upload(actor.tenant_id, upload_id)),
+    "agent_id": ("agent", agents.agent),
     "job_id": ("job", lambda actor, job_id: jobs.job(actor.tenant_id, job_id)),
 }
 # What a view or a question may ask for besides.

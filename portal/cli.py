@@ -12,14 +12,33 @@ from flask.cli import with_appcontext
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from portal.errors import Refusal
+from portal.config import ROOT
+from portal.errors import Refusal, faults_of
 from portal.extensions import settings, transaction
 from portal.system import StartRefused
 
 
 def init_app(app: Flask) -> None:
-    for command in (provision, doctor, create_super_admin, verify_audit, audit_head, backup, restore, send_test_mail):
+    for command in (provision, doctor, create_super_admin, load_catalogue, verify_audit, audit_head, backup, restore, send_test_mail):
         app.cli.add_command(command)
+    app.cli.add_command(Migrations(app))
+
+
+class Migrations(click.Command):
+    """`flask db …` of Flask-Migrate, which is imported when it is asked for: Alembic comes along, and would take a third of a start."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__("db", help="Bring the tables up to date, or back (run as portal_owner).")
+        self.app = app
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        from flask_migrate import Migrate
+        from flask_migrate.cli import db as commands
+
+        from portal.extensions import db
+
+        Migrate(self.app, db, directory=str(ROOT / "migrations"))
+        return commands.make_context(*args, **kwargs)
 
 
 def in_words(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,8 +47,7 @@ def in_words(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except ValidationError as error:
-            faults = [f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors(include_url=False)]
-            message = "\n".join(faults)
+            message = "\n".join(f"{location[0]}: {sentence}" for location, sentence in faults_of(error))
         except Refusal as refusal:
             message = " ".join(refusal.fields.values()) or refusal.message
         except (StartRefused, psycopg2.Error, DBAPIError) as error:
@@ -97,21 +115,44 @@ def create_super_admin(**typed: str) -> None:
     click.echo(f"{command.username} is a super_admin. Sign in at {sign_in_url(services.PLATFORM)}")
 
 
+@click.command("load-catalogue")
+@with_appcontext
+@in_words
+def load_catalogue() -> None:
+    """Bring in the free agents that the portal has; never overwrites one that a super_admin changed."""
+    from contextlib import closing
+
+    from portal.agents.shipped import load, shipped
+    from portal.database import connect
+    from portal.database.cluster import database_running
+
+    with database_running(settings()), closing(connect(settings().platform_database_url)) as connection:
+        changed = load(connection)
+    click.echo(f"{changed} of {len(shipped())} free agents were brought in or follow a newer text.")
+
+
 @click.command("verify-audit")
 @with_appcontext
 @in_words
 def verify_audit() -> None:
-    """Recompute the chain of every organization's audit log; names the first broken entry, exit 1 when there is one."""
+    """Recompute the chain of every organization's audit log, and the lists of accounts that its entries prove; names the first broken
+    entry, exit 1 when there is one."""
     from portal.audit import services
+    from portal.bulk import services as bulk
     from portal.database import tenancy
     from portal.database.cluster import database_running
 
     with database_running(settings()), tenancy.bound(None, pool="platform"):
-        chains = list(services.verify())
+        chains, lists = list(services.verify()), list(bulk.verify())
     for chain in chains:
         found = f"entry {chain.broken} is broken" if chain.broken else f"{chain.whole} entries, whole"
         click.echo(f"{chain.subdomain}: {found}")
-    if any(chain.broken for chain in chains):
+    for proved in lists:
+        if proved.broken:
+            click.echo(f"{proved.subdomain}: the list of accounts that entry {proved.broken} proves is broken")
+        else:
+            click.echo(f"{proved.subdomain}: {proved.whole} lists of accounts changed at once, whole")
+    if any((*(chain.broken for chain in chains), *(proved.broken for proved in lists))):
         raise SystemExit(1)
 
 

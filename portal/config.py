@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from portal.errors import faults_of
+
 ROOT = Path(__file__).resolve().parents[1]
 NOT_FOR_CHILDREN = "not handed over"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -211,11 +213,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors(include_url=False):
-            name = ".".join(map(str, fault["loc"])).upper()
-            message = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{name}: {message}" if name else message)
+        faults = [": ".join(filter(None, (".".join(location).upper(), sentence))) for location, sentence in faults_of(error)]
         raise SettingsRefused("\n".join(faults)) from None
 
 

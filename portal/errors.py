@@ -1,6 +1,30 @@
 """Refusals: what services, guards and forms raise; `responses.refuse` turns them into answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+from pydantic import ValidationError
+
+# What pydantic finds by itself, as people are told it; the rules of the portal bring their own sentences.
+SENTENCES = {
+    "missing": "This is missing.",
+    "int_parsing": "Write this as a whole number.",
+    "int_parsing_size": "Write this as a smaller number.",
+    "greater_than_equal": "The least that can be chosen is {ge:,}.",
+    "less_than_equal": "The most that can be chosen is {le:,}.",
+    "literal_error": "Choose one of those that are offered.",
+    "uuid_parsing": "This is no id of the portal's. Go back, reload the page and choose again.",
+    "string_too_long": "Shorten this to at most {max_length:,} characters.",
+    "date_from_datetime_parsing": "Write the day as year, month and day, as in 2026-11-24.",
+    "date_from_datetime_inexact": "Write the day as year, month and day, as in 2026-11-24.",
+}
+
+
+def faults_of(error: ValidationError) -> Iterator[tuple[list[str], str]]:
+    """Where each fault is, from the outermost field inwards, and what is wrong there in a sentence; never what was typed."""
+    for fault in error.errors(include_url=False, include_input=False):
+        sentence = SENTENCES.get(fault["type"])
+        words = sentence.format(**fault.get("ctx", {})) if sentence else fault["msg"].removeprefix("Value error, ")
+        yield [str(part) for part in fault["loc"]], words
 
 
 class Refusal(Exception):
@@ -58,6 +82,11 @@ class Invalid(Refusal):
 
     def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None, **beside: str) -> None:
         super().__init__(message, fields={**(fields or {}), **beside})
+
+    @classmethod
+    def by(cls, error: ValidationError) -> "Invalid":
+        """With the fault of each outermost field beside it."""
+        return cls(fields={location[0]: sentence for location, sentence in faults_of(error)})
 
 
 class TooMany(Refusal):

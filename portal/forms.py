@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import request
 from flask_wtf import FlaskForm
@@ -12,9 +12,11 @@ from flask_wtf.form import _Auto
 from pydantic import BaseModel, ValidationError
 from wtforms import Field, Form, FormField, HiddenField, PasswordField
 
-from portal.errors import Conflict, Invalid
+from portal.errors import Conflict, Invalid, faults_of
 from portal.signing import csrf_token
 from portal.values import fingerprint
+
+Command = TypeVar("Command", bound=BaseModel)
 
 
 class Tokens(_FlaskFormCSRF):
@@ -39,6 +41,7 @@ class ModelForm(FlaskForm):
     command_type: type[BaseModel]
     command: Any
     result: Any
+    shows_conflicts = False  # whether its page has words for somebody who was faster; else that is a page of its own
     conflict: Conflict | None = None
 
     def __init__(self, formdata: Any = _Auto, **kwargs: Any) -> None:
@@ -48,7 +51,7 @@ class ModelForm(FlaskForm):
         super().__init__(formdata=formdata, **kwargs)
 
     def context(self) -> dict[str, Any]:
-        """What the command's rules need to know besides what was typed."""
+        """What the command's rules need to know besides what was typed: pydantic's context, and each command says what it may hold."""
         return {}
 
     def typed(self) -> dict[str, Any]:
@@ -56,26 +59,29 @@ class ModelForm(FlaskForm):
         return typed(self, self.command_type)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        """Whether token and command are in order; the command is then in `command`, else the faults stand beside their fields."""
         valid = bool(super().validate(extra_validators))
         try:
             self.command = self.command_type.model_validate(self.typed(), context=self.context())
         except ValidationError as error:
-            for fault in error.errors(include_url=False, include_input=False, include_context=False):
-                self.blame([str(part) for part in fault["loc"]], fault["msg"].removeprefix("Value error, "))
+            for location, sentence in faults_of(error):
+                self.blame(location, sentence)
             return False
         return valid
 
     def carry_out(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """True when the form was sent, the command is in order and `act(command, …)` did it; the answer is then in `result`.
 
-        False with `conflict` when somebody else was faster.
+        False with `conflict` when somebody else was faster and the page shows it; else Conflict is raised on.
         """
         if not self.validate_on_submit():
             return False
         try:
             self.result = act(self.command, *args, **kwargs)
         except Conflict as conflict:
-            self.conflict = conflict  # the page shows both sides, with what was typed
+            if not self.shows_conflicts:
+                raise
+            self.conflict = conflict
             return False
         except Invalid as refusal:
             for name, message in refusal.fields.items():
@@ -84,6 +90,11 @@ class ModelForm(FlaskForm):
                 self.form_errors.append(refusal.message)
             return False
         return True
+
+    @property
+    def status(self) -> int:
+        """Of the page that shows this form: 200 until it is sent, then 409 where somebody else was faster, else 422."""
+        return 409 if self.conflict else 422 if self.is_submitted() else 200
 
     def blame(self, location: list[str], message: str) -> None:
         """Put a sentence beside the field it is about, or on top of the form."""
@@ -97,6 +108,7 @@ class ModelForm(FlaskForm):
 class CreatingForm(ModelForm):
     """A form that makes something: its nonce lets the same form, sent twice, make it once."""
 
+    shows_conflicts = True
     nonce = HiddenField(default=lambda: secrets.token_urlsafe(16))
 
 
@@ -114,6 +126,7 @@ class EditingForm(ModelForm):
     beside what stands in the form `newer`.
     """
 
+    shows_conflicts = True
     version = HiddenField()
     seen = HiddenField()
     newer: Any = None
@@ -170,6 +183,14 @@ def _plain(data: Any) -> Any:
     return "\n".join(str(data or "").splitlines()).strip()
 
 
+def asked_for(command_type: type[Command]) -> Command:
+    """What an address asks for behind its `?`, as a command; raises Invalid with each fault under its name."""
+    try:
+        return command_type.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise Invalid.by(error) from None
+
+
 def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:
     """What stands in the form's fields that the command knows; a field that was not sent is an empty text, a nested form says it itself."""
     values: dict[str, Any] = {}
@@ -183,6 +204,7 @@ def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def field_at(form: Form, location: list[str]) -> Field | None:
+    """The field of these names, from the outermost inwards; of a nested form that has no such field its first, None where there is none."""
     field = form._fields.get(location[0]) if location else None
     if isinstance(field, FormField):
         inner = field_at(field.form, location[1:])

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Flask
 
-from portal.config import ROOT
 from portal.rendering import Templates
 from portal.signing import Sessions
 
@@ -34,18 +33,3 @@ def unhooked(app: Flask) -> Iterator[None]:
     yield
     for hook, was in zip(hooks, kept, strict=True):
         hook[None] = was
-
-
-class Migrations:
-    """Flask-Migrate, at the first look of a `flask db` command: it brings Alembic along, whose import takes a third of a start."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-
-    def __getattr__(self, name: str) -> Any:
-        from flask_migrate import Migrate
-
-        from portal.extensions import db
-
-        Migrate(self.app, db, directory=str(ROOT / "migrations"))  # takes our place
-        return getattr(self.app.extensions["migrate"], name)

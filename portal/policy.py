@@ -31,6 +31,11 @@ class Denied:
     reason: str
     who_helps: str | None = None
 
+    @property
+    def words(self) -> str:
+        """Both, as screens say it."""
+        return f"{self.reason} Ask {self.who_helps}." if self.who_helps else self.reason
+
     def __bool__(self) -> bool:
         return False
 
@@ -149,13 +154,48 @@ def can_import(actor: Acting) -> Answer:
     return Denied("Accounts of the platform are made one by one.") if is_platform(actor.role) else Allowed()
 
 
+class Owned(Protocol):
+    """What the rules ask of an agent: that its organization sees it is asked before."""
+
+    @property
+    def is_free_agent(self) -> bool: ...
+    @property
+    def is_active(self) -> bool: ...
+
+
+def makes_agents(actor: Acting) -> Answer:
+    """May make agents of the own organization, and change them."""
+    if rank(actor.role) >= rank(Role.ORG_ADMIN):
+        return Allowed()
+    return Denied("Only administrators of the organization make agents.", AN_ADMINISTRATOR)
+
+
+def changes_free_agents(actor: Acting) -> Answer:
+    """May make, change and withdraw the agents that every organization has."""
+    if Role(actor.role) is Role.SUPER_ADMIN:
+        return Allowed()
+    return Denied("Free agents belong to every organization; only a super admin changes them.", A_SUPER_ADMIN)
+
+
+def can_edit_agent(actor: Acting, agent: Owned) -> Answer:
+    """May change this agent, withdraw it and bring it back."""
+    return changes_free_agents(actor) if agent.is_free_agent else makes_agents(actor)
+
+
+def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
+    """May switch this agent on and off for the people of the own organization."""
+    if not (may := administers_organization(actor)):
+        return Denied("Only administrators of the organization switch agents on and off.", AN_ADMINISTRATOR)
+    return may if agent.is_active else Denied("The agent was withdrawn; nobody can switch it on.")
+
+
 def asks_for_password(role: str) -> bool:
     """Whether giving this role asks for a fresh password."""
     return rank(role) >= rank(Role.ORG_ADMIN)
 
 
 def can_deactivate(actor: Acting, user: Account) -> Answer:
-    """May keep somebody who is in office from signing in."""
+    """May keep somebody who can sign in from doing so."""
     if not (may := can_manage(actor, user)):
         return may
     return Allowed() if user.state == "active" else Denied("Only an active account can be deactivated.")
@@ -227,6 +267,14 @@ def _with_article(role: Role) -> str:
     return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
+@dataclass(frozen=True)
+class SomeAgent:
+    """Any agent that the actor's organization sees, to ask the rules about."""
+
+    is_free_agent: bool
+    is_active: bool = True
+
+
 PERMISSIONS: tuple[Permission, ...] = (
     Permission("Own account", "See the overview and the own account, change names, e-mail, password and preferences", everybody),
     Permission("Organization", "See the overview's figures", administers_organization),
@@ -250,6 +298,10 @@ PERMISSIONS: tuple[Permission, ...] = (
         Permission("Users", f"Invite somebody as {_with_article(role)}", lambda actor, role=role: can_invite(actor, role))  # type: ignore[misc]
         for role in LADDER
     ),
+    Permission("Agents", "See the agents that are on", everybody),
+    Permission("Agents", "Switch agents on and off for the organization", lambda actor: can_switch_agent(actor, SomeAgent(True))),
+    Permission("Agents", "Make, change and withdraw the organization's own agents", makes_agents),
+    Permission("Agents", "Change and withdraw free agents", lambda actor: can_edit_agent(actor, SomeAgent(True))),
 )
 
 

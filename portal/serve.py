@@ -80,6 +80,15 @@ def check_database(settings: Settings) -> None:
     found = [fault for url in urls for fault in _faults(url)]
     if found:
         raise StartRefused("\n".join(dict.fromkeys(found)))
+    _load_catalogue(settings)
+
+
+def _load_catalogue(settings: Settings) -> None:
+    from portal.agents.shipped import load
+    from portal.database import connect
+
+    with closing(connect(settings.platform_database_url)) as connection:
+        load(connection)
 
 
 def _instance(settings: Settings) -> "Instance":

@@ -13,6 +13,8 @@ SHORT = 300  # bytes
 
 
 class Signer(TimestampSigner):
+    """itsdangerous derives the key of its signer at every signature; here it is derived once."""
+
     def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
         return self.key if secret_key in (None, self.secret_key) else super().derive_key(secret_key)
 
@@ -44,6 +46,8 @@ def _serializer(key: str, salt: str, derivation: str, serializer: Any = None) ->
 
 
 class Sessions(SecureCookieSessionInterface):
+    """Flask's own sessions in a signed cookie, by the serializer that is kept."""
+
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer:
         return _serializer(str(app.secret_key), self.salt, self.key_derivation, session_json_serializer)
 

@@ -19,6 +19,7 @@ THEMES = ("light", "dark", "system")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
+    ("Agents", "agents.index", None),
     ("Users", "users.index", policy.administers_organization),
     ("Audit log", "audit.index", policy.administers_organization),
     ("Settings", "organizations.settings", policy.administers_organization),

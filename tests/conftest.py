@@ -131,6 +131,12 @@ def app(running_app: Flask, cast: SimpleNamespace) -> Flask:
 
 
 @pytest.fixture
+def admin(app: Flask, cast: SimpleNamespace) -> Browser:
+    """An administrator of acme, who has just signed in."""
+    return Browser(app).sign_in(cast.acme.admin)
+
+
+@pytest.fixture
 def mailing(cluster: Cluster, database: str, cast: SimpleNamespace, tmp_path: Path) -> Iterator[Flask]:
     """A portal that has a mail server; nobody sends what it queues."""
     app = create_app(cluster.settings(database, tmp_path, mail_url="smtp://localhost", mail_from="portal@mail.example.org"))

@@ -15,11 +15,6 @@ from portal.values import code_hash, new_code
 WHO = {"first_name": "Mara", "last_name": "Ortiz", "username": "mara.ortiz", "email": "mara@x.example", "password": PASSWORD}
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def make(browser: Browser, *, expect: int = 200, **changes: str) -> Any:
     form = {"nonce": browser.get("access_codes.index").form("form.form-sheet")["nonce"]}
     page = browser.post("access_codes.index", {**form, "label": "The choir", "days": "", "max_uses": "", **changes}, expect=expect)
@@ -177,9 +172,18 @@ def test_nobody_but_administrators_sees_codes(app: Flask, admin: Browser, cast: 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"label": ""}, {"days": "0"}, {"days": "367"}, {"max_uses": "0"}, {"max_uses": "x"}, {"label": "nul\x00"}]
+    ("wrong", "sentence"),
+    [
+        ({"label": ""}, "Enter a name."),
+        ({"days": "0"}, "The least that can be chosen is 1."),
+        ({"days": "367"}, "The most that can be chosen is 366."),
+        ({"max_uses": "0"}, "The least that can be chosen is 1."),
+        ({"max_uses": "x"}, "Write this as a whole number."),
+        ({"max_uses": "9" * 5000}, "Write this as a smaller number."),
+        ({"label": "nul\x00"}, "There is a hidden character (U+0000)"),
+    ],
 )
-def test_a_code_that_cannot_be_is_refused(admin: Browser, owner: Any, wrong: dict[str, str]) -> None:
-    assert make(admin, expect=422, **wrong).select("#faults")
+def test_a_code_that_cannot_be_is_refused_in_words(admin: Browser, owner: Any, wrong: dict[str, str], sentence: str) -> None:
+    assert sentence in make(admin, expect=422, **wrong).select_one("#faults").get_text()
     owner.execute("SELECT count(*) FROM access_codes")
     assert owner.fetchone() == (0,)

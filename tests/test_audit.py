@@ -96,11 +96,6 @@ def test_writers_at_once_who_sometimes_fail_leave_no_gap(app: Flask, cast: Simpl
     assert "acme: 64 entries, whole" in said(app, "verify-audit").output
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def said_in(page: Any) -> list[str]:
     return [entry.get_text(" ", strip=True) for entry in page.select("#entries li")]
 
@@ -170,6 +165,42 @@ def test_nothing_of_a_neighbours_log_is_shown_searched_or_exported(admin: Browse
     Browser(app).sign_in(cast.globex.admin)
     for path in ("/audit", "/audit?who=globex", "/audit/export.csv"):
         assert "CANARY-globex" not in admin.client.get(path).get_data(as_text=True)
+
+
+def test_an_entry_about_somebody_else_says_whom_as_the_account_is_called_now(
+    admin: Browser, app: Flask, cast: SimpleNamespace, owner: Any
+) -> None:
+    own, theirs = cast.acme.user, cast.globex.user
+    with app.app_context():
+        tenancy.bind(cast.acme.id)
+        with transaction():
+            for account in (own, theirs):
+                audit.record("role_changed", tenant_id=cast.acme.id, object_type="user", object_id=account.id, actor_name="Somebody")
+
+    def told() -> tuple[list[str], str, str]:
+        exported = csv.DictReader(io.StringIO(admin.client.get("/audit/export.csv?action=role_changed").get_data(as_text=True)))
+        return (
+            [row["whom"] for row in exported],
+            said_in(admin.get("audit.index", action="role_changed"))[1].split("about ")[-1],
+            admin.get("/").select_one("main").get_text(" "),
+        )
+
+    owner.execute("SELECT concat_ws(' ', first_name, last_name) FROM users WHERE id = %s", (str(own.id),))
+    called = owner.fetchone()[0]
+    whom, entry, overview = told()
+    assert whom == ["", called]  # a neighbour's account has no name here
+    assert entry == called
+    assert f"about {called}" in " ".join(overview.split())
+    page = admin.get("audit.index")
+    assert [link["href"] for link in page.select("#entries .sub a")] == [f"/users/{own.id}"]
+    assert "about" not in said_in(page)[0]  # she signed in herself
+    erased = ("first_name", "last_name", "username", "username_key", "email", "email_key", "hashed_password", "search_text")
+    owner.execute(
+        f"UPDATE users SET is_active = false, is_verified = false, sort_key = '', removed_at = now(), {', '.join(f'{name} = NULL' for name in erased)}"
+        " WHERE id = %s",
+        (str(own.id),),
+    )
+    assert told()[:2] == (["", "a removed user"], "a removed user")
 
 
 def test_a_plain_user_does_not_see_the_log(app: Flask, cast: SimpleNamespace) -> None:

@@ -1,11 +1,14 @@
 """The commands of whoever operates the portal."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 from flask import Flask
 
 from portal import create_app
+from portal.database import connect
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 
@@ -69,3 +72,30 @@ def test_provisioning_again_says_that_the_roles_keep_their_passwords(app: Flask,
     assert said.exit_code == 0, said.output
     assert "--rotate" in said.output
     cluster.drop_database("portal_again")
+
+
+def test_revisions_are_run_by_the_command_line(cluster: Any, tmp_path: Any) -> None:
+    cluster.create_database("portal_by_hand")
+    try:
+        app = create_app(cluster.settings("portal_by_hand", tmp_path))
+        first, second = "20261123_1000", "20261123_1010"
+        for arguments, stands in ((["upgrade", second], second), (["downgrade", first], first), (["stamp", second], second)):
+            done = app.test_cli_runner().invoke(args=["db", *arguments])
+            assert done.exit_code == 0, done.output
+            assert revision(cluster, "portal_by_hand") == stands
+    finally:
+        cluster.drop_database("portal_by_hand")
+
+
+def revision(cluster: Any, database: str) -> str:
+    connection = connect(cluster.urls(database)["owner"])
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT version_num FROM portal_alembic_version")
+        found = cursor.fetchone()[0]
+    connection.close()
+    return str(found)
+
+
+def test_alembic_is_not_loaded_by_what_only_serves() -> None:
+    looked = "import sys, portal.cli, flask; portal.cli.init_app(flask.Flask('x')); print('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", looked], capture_output=True, text=True, check=True).stdout == "False\n"

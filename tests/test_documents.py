@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from portal.config import Settings
 
@@ -86,10 +87,31 @@ def test_the_example_of_settings_names_only_settings() -> None:
     assert named
 
 
+COMMANDS = {command for document in DOCUMENTS for command in re.findall(r"\bflask ([a-z][a-z-]+)", document.read_text())}
+
+
+def test_every_command_is_told_of_and_every_command_that_is_told_of_exists(running_app: Flask) -> None:
+    assert running_app.cli.commands.keys() == COMMANDS
+
+
+USUAL = {"__init__.py", "models.py", "commands.py", "services.py", "forms.py", "pages.py"}
+
+
 def test_the_rooms_are_on_the_map() -> None:
-    rooms = (ROOT / "CONTRIBUTING.md").read_text()
+    rooms, overview = (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / "README.md").read_text()
+    nouns = {path.parent for path in (ROOT / "portal").glob("*/*.py") if path.name in USUAL - {"__init__.py"}}
     for path in (ROOT / "portal").glob("*.py"):
         assert path.name in rooms, f"CONTRIBUTING.md does not know {path.name}"
+    for noun in nouns:
+        assert f"{noun.name}/" in overview, f"README.md does not know {noun.name}/"
+        for path in noun.glob("*.py"):
+            assert path.name in USUAL or re.search(rf"{noun.name}/ also .*\b{path.name}", rooms), f"CONTRIBUTING.md does not know {path}"
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    named = re.findall(r"`((?:portal|tests|templates|migrations|static|docs|bench)/[\w/.-]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 10
+    assert not [path for path in named if not (ROOT / path).exists()]
 
 
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "testing.md").read_text(), flags=re.MULTILINE | re.DOTALL)

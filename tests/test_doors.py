@@ -35,6 +35,7 @@ ENDING = {"auth.sign_out", "account.end_other_sessions", "users.hand_over"}
 # A real id of acme's for each parameter that a URL may have.
 SPECIMENS: dict[str, Any] = {
     "user_id": lambda cast: cast.acme.user.id,
+    "agent_id": lambda cast: id_of(cast.acme, "agent"),
     "session_id": lambda cast: cast.acme.user.id,
     "act_id": lambda cast: id_of(cast.acme, "bulk"),
     "upload_id": lambda cast: id_of(cast.acme, "upload"),

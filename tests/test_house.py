@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from portal.audit.sentences import SENTENCES
+from portal.bulk.services import ENTRIES
+
 ROOT = Path(__file__).parents[1]
 PORTAL, TEMPLATES, STATIC = ROOT / "portal", ROOT / "templates", ROOT / "static"
 
@@ -34,16 +37,17 @@ DOORS = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "config": set(),
+    "config": {"errors"},
     "actor": {"values"},
     "values": {"errors", "values"},
     "models": {"extensions", "models", "values"},
     "policy": {"models"},
     "sentences": set(),
+    "shipped": {"values"},
     "commands": {"values", "errors", "sentences", "commands"},
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
-    "finding": {"extensions", "models", "commands", "errors", "values"},
+    "finding": {"extensions", "models", "commands", "errors", "values", "reading"},
     "services": {
         *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),
         *("work", "outbox", "letters", "servers"),
@@ -66,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assets": set(),
     "rendering": set(),
     "extensions": {"config", "tenancy", "values"},
-    "cli": {"extensions", "errors", "system", "services", "commands", "config", "database"},
+    "cli": {"extensions", "errors", "system", "services", "commands", "config", "database", "shipped"},
 }
 # The processes around the application, the rooms below it, which look at each other only, and the testers' kit, which nothing else uses.
 MACHINERY = {"__init__", "framework", "serve", "processes", "handover", "slow_clients", "system"}
@@ -199,6 +203,34 @@ def test_the_dark_of_the_system_is_the_dark_that_is_chosen() -> None:
 
 def tokens(block: str) -> dict[str, str]:
     return dict(re.findall(r"(--[\w-]+):\s*([^;]+);", block))
+
+
+def called(function: str, position: int = 0) -> set[str]:
+    """The texts that may stand in this place wherever something of this name is called."""
+    found: set[str] = set()
+    for path in PORTAL.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == function and len(node.args) > position:
+                argument = node.args[position]
+                either = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+                found |= {part.value for part in either if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+    return found
+
+
+def test_everything_that_is_recorded_has_its_words_and_no_words_are_left_over() -> None:
+    acts = {*called("record"), *called("_note"), *called("_end", 1), *ENTRIES.values()}
+    assert acts == SENTENCES.keys()
+
+
+def test_every_mail_has_text_and_html_and_no_template_is_left_over() -> None:
+    mails = called("queue") | called("queue_many") | called("_rendered")
+    assert {path.name for path in (TEMPLATES / "mail").iterdir()} == {f"{name}.{kind}" for name in mails for kind in ("txt", "html")}
+
+
+def test_every_template_is_used() -> None:
+    texts = [path.read_text() for path in (*PORTAL.rglob("*.py"), *TEMPLATES.rglob("*.html"))]
+    used = {name for text in texts for name in re.findall(r'"([\w/]+\.html)"', text)}
+    assert {str(path.relative_to(TEMPLATES)) for path in ALL_TEMPLATES if path.parent.name != "mail"} == used - {"mail/{template}.html"}
 
 
 def test_every_module_says_in_one_sentence_what_it_is_for() -> None:

@@ -16,11 +16,6 @@ from tests.test_auth import attempt
 WHO = {"first_name": "Mara", "last_name": "Ortiz", "username": "mara.ortiz", "password": PASSWORD}
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def invite(browser: Browser, addresses: str, *, role: str = "user", expect: int = 200, **more: str) -> Any:
     return browser.post("invitations.invite", {"addresses": addresses, "role": role, "days": "7", **more}, expect=expect)
 

@@ -22,11 +22,6 @@ SAID = {
 }
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def save(browser: Browser, *, expect: int = 303, page: Any = None, **changes: str) -> Any:
     form = (page or browser.get("organizations.settings")).form(FORM)
     named = {name.replace("address_", "address-", 1) if name.startswith("address_") else name: value for name, value in changes.items()}

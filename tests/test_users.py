@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -11,8 +12,12 @@ from flask import Flask
 
 from portal.audit import services as audit
 from portal.database import tenancy
+from portal.errors import Conflict
 from portal.testing.browser import Browser, Page
 from portal.testing.cast import PASSWORD
+from portal.users import services
+from tests.attack.furniture import FREE_AGENT, agent
+from tests.attack.furniture import put as put_row
 from tests.crowd import INVITED, REMOVED, person, put
 from tests.test_account import grow_stale, stored
 from tests.test_auth import attempt
@@ -572,6 +577,7 @@ def test_the_page_of_a_user_tells_the_accounts_history_and_nobody_elses(app: Fla
 
 # Roles and permissions, told and tried
 
+NUMBERS = count(1)
 ACTORS = {"user": "acme.user", "org_admin": "acme.admin", "admin": "platform.admin", "super_admin": "platform.super"}
 NAMES = {"user": "a user", "org_admin": "an organization admin", "admin": "an admin", "super_admin": "a super admin"}
 TRIED_ON = {  # a line of the table about an account of each role: what is tried, and on an account in which state
@@ -612,6 +618,10 @@ class Trying:
             ),
             "See the users of the organization and their history": lambda: self.opens("/users", f"/users/{self.actor.id}"),
             "Make, see and withdraw access codes, accept who joined by one": lambda: self.opens("/users/codes"),
+            "See the agents that are on": lambda: self.opens("/agents"),
+            "Switch agents on and off for the organization": lambda: self.posts(f"/agents/{FREE_AGENT}/switch", on="1"),
+            "Make, change and withdraw the organization's own agents": self.makes_an_agent,
+            "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
             **about,
             **making,
@@ -624,6 +634,13 @@ class Trying:
 
     def makes_a_link(self, role: str) -> bool:
         return self.posts(f"/users/{self.target(self.organization, role).id}/password-link")
+
+    def makes_an_agent(self) -> bool:
+        number = next(NUMBERS)
+        answer = self.browser.client.post(
+            "/agents/new", data={"name": f"Agent {number}", "configuration": "{}", "nonce": str(number), "csrf_token": self.token}
+        )
+        return answer.status_code < 400 and self.posts(f"{answer.location}/withdraw")
 
     def opens(self, *paths: str) -> bool:
         return all(self.browser.client.get(path).status_code == 200 for path in paths)
@@ -664,6 +681,7 @@ class Trying:
 def test_the_table_of_roles_says_what_each_role_really_can_do(
     app: Flask, cast: SimpleNamespace, owner: Any, target: Any, role: str
 ) -> None:
+    put_row(owner, "agents", agent(FREE_AGENT, "free", None))
     trying = Trying(app, cast, owner, target, role)
     page = trying.browser.get("users.access")
     columns = [th.get_text(strip=True) for th in page.select("thead th")]
@@ -684,7 +702,10 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         return {item.select_one("p").get_text(): item.select_one("span").get_text() for item in page.soup.select(".happened li")}
 
     assert set(why(cast.acme.user).values()) == {
-        "Only administrators of the organization see this. Ask an administrator of your organization."
+        "Only administrators of the organization see this. Ask an administrator of your organization.",
+        "Only administrators of the organization make agents. Ask an administrator of your organization.",
+        "Only administrators of the organization switch agents on and off. Ask an administrator of your organization.",
+        "Free agents belong to every organization; only a super admin changes them. Ask a super admin of the portal.",
     }
     assert why(cast.acme.admin)["Make somebody an admin"] == "The role admin is not given in this organization."
     assert (
@@ -699,3 +720,15 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         "Make, see and withdraw access codes, accept who joined by one": "Nobody joins the platform by a code.",
         "Import many people from a file": "Accounts of the platform are made one by one.",
     }
+
+
+@pytest.mark.parametrize("door", ["role", "hand-over", "remove"])
+def test_whoever_comes_a_moment_too_late_is_told_so(app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    def too_late(*_: Any, **__: Any) -> None:
+        raise Conflict("This account was given a higher role at this moment.")
+
+    for act in ("change_role", "hand_over", "remove"):
+        monkeypatch.setattr(services, act, too_late)
+    sent = {"role": "user", "name": "CANARY"}
+    page = Browser(app).sign_in(cast.acme.admin).post(f"/users/{cast.acme.user.id}/{door}", sent, expect=409)
+    assert "given a higher role at this moment" in page.text

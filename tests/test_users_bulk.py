@@ -19,11 +19,6 @@ from tests.test_users_export import add
 CHANGES = ("deactivate", "reactivate", "sign_out", "role:user", "role:org_admin")
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def ids(*people: Any) -> list[str]:
     return [str(person.id) for person in people]
 
@@ -92,10 +87,10 @@ def test_this_page_and_all_that_fit_are_selections_too(admin: Browser, cast: Sim
     [
         ({}, "Choose what is to be done."),
         ({"act": "deactivate"}, "Select at least one account."),
-        ({"act": "remove", "users": ["00000000-0000-0000-0000-000000000000"]}, "role:user"),
-        ({"act": "deactivate", "users": ["no id"]}, "valid UUID"),
+        ({"act": "remove", "users": ["00000000-0000-0000-0000-000000000000"]}, "Choose one of those that are offered."),
+        ({"act": "deactivate", "users": ["no id"]}, "no id of the portal"),
         ({"act": "deactivate", "users": [f"00000000-0000-0000-0000-{one:012}" for one in range(1001)]}, "at most 1,000"),
-        ({"act": "deactivate", "all": "1", "search": "role=god"}, "org_admin"),
+        ({"act": "deactivate", "all": "1", "search": "role=god"}, "Choose one of those that are offered."),
         ({"act": "deactivate", "all": "1", "search": "after=%00"}, "not complete"),
     ],
 )  # fmt: skip
@@ -310,6 +305,32 @@ def test_the_entry_proves_the_list_and_the_chain_stays_whole(app: Flask, admin: 
     assert owner.fetchone()[0] == fingerprint("\n".join(lines)).hex()
     assert len(lines) == 2
     assert "all whole" in admin.post("audit.verify", {"after": "0"}, expect=200).text
+
+
+BREACHES = {
+    "one said to have been something else": "UPDATE bulk_changes SET old_role = 'org_admin' WHERE user_id = %s",
+    "one taken out": "DELETE FROM bulk_changes WHERE user_id = %s",
+}
+
+
+@pytest.mark.parametrize("breach", [None, *BREACHES])
+def test_a_list_that_somebody_touched_is_found(
+    app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch, breach: str | None
+) -> None:
+    monkeypatch.setattr(finding, "BATCH", 1)
+    do(admin, "sign_out", ids(cast.acme.user))
+    do(admin, "deactivate", ids(cast.acme.user, cast.acme.user2))
+    owner.execute("SELECT seq FROM audit_entries WHERE action = 'users_deactivated'")
+    (entry,) = owner.fetchone()
+    if breach:
+        owner.execute(
+            BREACHES[breach] + " AND act_id = (SELECT object_id FROM audit_entries WHERE action = 'users_deactivated')",
+            (str(cast.acme.user.id),),
+        )
+    told = app.test_cli_runner().invoke(args=["verify-audit"])
+    assert told.exit_code == (1 if breach else 0), told.output
+    expected = f"the list of accounts that entry {entry} proves is broken" if breach else "2 lists of accounts changed at once, whole"
+    assert f"acme: {expected}" in told.output.splitlines()
 
 
 # Undoing

@@ -16,11 +16,6 @@ from portal.users.commands import SORTS, FindUsers
 from tests.statements import counted
 
 
-@pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
 def exported(browser: Browser, **query: str) -> list[dict[str, str]]:
     response = browser.client.get("/users/export.csv", query_string=query)
     assert response.status_code == 200

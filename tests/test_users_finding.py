@@ -505,7 +505,7 @@ def test_a_page_asks_at_most_four_things_of_the_database(app: Flask, crowded: Br
     ):
         with counted(app) as seen:
             crowded.get(address)
-        assert len(seen) <= (5 if str(cast.acme.user.id) in address else 4), seen  # a history asks for the acts on many, too
+        assert len(seen) <= 4, seen
 
 
 def test_people_of_the_platform_ask_one_thing_more_to_act_as_its_role(app: Flask, cast: SimpleNamespace) -> None:

@@ -24,11 +24,6 @@ HEADER = "e-mail,first name,last name,role\n"
 
 
 @pytest.fixture
-def admin(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
-@pytest.fixture
 def work(app: Flask, settings: Settings, worker: Any) -> Any:  # noqa: F811
     return lambda: doing(app, settings).act(worker)
 
@@ -129,7 +124,7 @@ def test_a_header_that_does_not_do_is_refused(admin: Browser, work: Any, owner: 
 def test_an_empty_a_too_large_and_no_file_are_refused_at_the_door(admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Choose a file" in upload(admin, b"", expect=422).text
     assert "Choose a file" in admin.post("imports.new", {"become": "invited"}, expect=422).text
-    assert "invited" in upload(admin, HEADER, become="kings", expect=422).text
+    assert "Choose one of those that are offered." in upload(admin, HEADER, become="kings", expect=422).text
     page = upload(admin, b"x" * (commands.LARGEST + 1), expect=422)
     assert "at most 20,000,000" in page.text
     assert number(owner, "uploads") == 0
@@ -142,6 +137,21 @@ def test_only_whoever_may_import_sends_large_bodies_and_only_to_this_door(app: F
     admin.post("bulk.preview", {"file": (io.BytesIO(large), "x")}, expect=413)
     upload(admin, large)
     upload(admin, b"x" * 23_000_000, expect=413)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("people.csv", "people.csv"),
+        ("/home/mara/people.csv", "people.csv"),
+        ("C:\\fakepath\\people.csv", "people.csv"),
+        ("a\x00\u202e.csv", "a.csv"),
+        ("", "a file without a name"),
+        ("a/", "a file without a name"),
+    ],
+)
+def test_of_a_files_name_its_last_part_is_kept(sent: str, kept: str) -> None:
+    assert commands.TakeFile(name=sent, file=b"e-mail", become="invited").name == kept
 
 
 def test_too_many_people_are_refused(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ from portal.values import (
     parse_phone,
     password_fault,
     password_strength,
+    read_configuration,
     reserved_subdomains,
     sort_key,
     suggest_subdomain,
@@ -1145,3 +1146,45 @@ CHROME = f"{WEBKIT} Chrome/142.0.0.0 Safari/537.36"
 )
 def test_a_device_is_named_as_its_owner_would(user_agent, device):
     assert device_name(user_agent) == device
+
+
+CONFIGURATIONS = [
+    ("{", "Line 1, column 2: a key in double quotes is missing here."),
+    ('{"a": 1,}', "a key in double quotes is missing here."),
+    ('{"a" 1}', "Line 1, column 6: a colon is missing here."),
+    ('{"a": 1 "b": 2}', "a comma is missing here"),
+    ('{"a": "x\ny"}', "Line 1, column 9: a line break"),
+    ('{"a": "x}', "Line 1, column 7: the text that begins here has no closing quote."),
+    ('{"a": "\\x"}', "follows a backslash"),
+    ('{"a": 1} x', "Line 1, column 10: the document ends before this"),
+    ("\ufeff{}", "invisible mark"),
+    ("[]", "has to be an object"),
+    ("12", "has to be an object"),
+    ('{"a": {"b": 1,\n "c": [0, {"d": 1, "d": 2}]}}', "Line 2, column 20 (a.c[1].d): this key stands twice in one object."),
+    ('{"NaN": "NaN", "x": -Infinity}', "Line 1, column 21: -Infinity is no number of JSON."),
+    ('{"x": [1, 1e400]}', "Line 1, column 11 (x[1]): this number is too large."),
+    ('{"x": ' + "9" * 5_000 + "}", "this number is too large."),
+    ('{"x": "\\u0000"}', "U+0000"),
+    ('{"\\u0000": 1}', "U+0000"),
+    ('{"x": "\\ud800"}', "half a character"),
+    ("[" * 10_000, "deeper than 20 levels"),
+    ('{"a":' * 21 + "1" + "}" * 21, "Line 1, column 101 (" + ".".join("a" * 20) + "): this is nested deeper than 20 levels."),
+    ("{" + ", ".join(f'"k{number}": 1' for number in range(1_001)) + "}", "(k1000): there are more than 1,000 keys."),
+    ('{"x": "' + "ä" * 40_000 + '"}', "larger than 64 KiB"),
+    ('{"x": "AKIA' + "A" * 16 + '"}', "(x): this looks like a secret key."),
+    ('{"x": "-----BEGIN RSA PRIVATE KEY-----"}', "looks like a secret key"),
+]
+
+
+@pytest.mark.parametrize(("written", "sentence"), CONFIGURATIONS, ids=[sentence[:40] for _, sentence in CONFIGURATIONS])
+def test_a_configuration_is_refused_with_the_place_of_the_fault(written: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence.rstrip("."))):
+        read_configuration(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['{}', '{"a": [{"b": 1}, {"b": 2}], "b": "a \\" , {"}', '{"x": "\\ud83d\\ude00"}', '{"a":' * 20 + "1" + "}" * 20, '{"x": 1e308, "y": "sk-ip"}'],
+)  # fmt: skip
+def test_a_configuration_that_can_be_kept_is_read(written: str) -> None:
+    assert read_configuration(written) == json.loads(written, parse_int=str, parse_float=str)

@@ -40,6 +40,7 @@ class AccessCode(db.Model):  # type: ignore[name-defined]
 
     @property
     def state(self) -> Literal["open", "withdrawn", "over", "used up"]:
+        """Whether people can join by it now, and if not why; for screens, while OPEN of its services decides."""
         if self.revoked_at:
             return "withdrawn"
         if self.expires_at and self.expires_at <= datetime.now(UTC):

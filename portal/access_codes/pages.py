@@ -20,7 +20,7 @@ blueprint = Blueprint("access_codes", __name__)
 def index(actor: Actor) -> Response:
     form = CodeForm()
     made = form.carry_out(services.make, nonce=form.nonce.data or "", by=actor)
-    status = 409 if form.conflict else 422 if form.is_submitted() and not made else 200
+    status = 200 if made else form.status
     shown = {"code": form.result if made else None, "form": CodeForm(formdata=None) if made else form}
     shown["join_url"] = services.join_url(actor.subdomain)
     return page("access_codes/index.html", status=status, codes=services.codes(actor.tenant_id), conflict=form.conflict, **shown)

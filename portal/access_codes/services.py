@@ -21,7 +21,7 @@ from portal.auth import services as auth
 from portal.auth.throttle import CodeTries
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid
-from portal.extensions import constraint_of, db, release, rollback, settings
+from portal.extensions import db, release, rollback, settings
 from portal.users import services as users
 from portal.users.models import Role, User
 from portal.values import code_hash, email_key, new_code, username_key
@@ -31,10 +31,6 @@ OPEN = text("""
     SELECT c.id, c.label, c.needs_approval, t.name AS organization, t.subdomain FROM access_codes c JOIN tenants t ON t.id = c.tenant_id
     WHERE c.tenant_id = :tenant AND c.secret_hash = :hash AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now())
       AND (c.max_uses IS NULL OR c.uses < c.max_uses) AND t.is_active""")
-TAKEN = {
-    "_username_tenant_uc": "username", "users_tenant_id_username_key_key": "username",
-    "_email_tenant_uc": "email", "users_tenant_id_email_key_key": "email",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def join(command: Join, *, origin: Origin) -> Joined:
         db.session.flush()
     except IntegrityError as error:
         rollback()
-        field = TAKEN.get(constraint_of(error) or "")
+        field = users.taken(error)
         if field is None:
             raise
         raise Invalid(fields={field: "Somebody in this organization has it already. Choose another one, or sign in."}) from None
@@ -189,8 +185,7 @@ def refuse(user: User, *, by: Actor) -> None:
 
 def _waiting(user: User, by: Actor) -> User:
     users.demand(policy.manages_access_codes(by))
-    found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id)
-    fresh = db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
+    fresh = users.lock_account(by.tenant_id, user.id)
     if fresh is None or fresh.state != "waiting":
         raise Conflict("Somebody decided about this account already.")
     return fresh

@@ -17,6 +17,7 @@ DENSITIES = [SelectChoice("comfortable", "With air"), SelectChoice("compact", "C
 
 
 def zone_choices() -> list[SelectChoice]:
+    """All time zones by area, the device's own first."""
     return [AS_THE_DEVICE, *(SelectChoice(name, place, optgroup=area or None) for name, area, place in time_zones())]
 
 

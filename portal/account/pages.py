@@ -30,7 +30,7 @@ def profile(actor: Actor) -> Response:
     form = ProfileForm()
     if form.carry_out(services.edit_profile, by=actor, now=lambda: services.profile_of(services.account(by=actor))):
         return go_to("account.index", notice="Saved.")
-    return _account_page(actor, status=409 if form.conflict else 422, profile=form)
+    return _account_page(actor, status=form.status, profile=form)
 
 
 @blueprint.post("/email")
@@ -107,8 +107,7 @@ def password(actor: Actor) -> Response:
     if form.carry_out(auth.change_password, by=actor):
         keep_signed_in(form.result)
         return go_to("account.sessions", notice="Your password is changed. Every other session was ended.")
-    status = 422 if form.is_submitted() else 200
-    return page("account/password.html", status=status, form=form, password_min_length=settings().password_min_length)
+    return page("account/password.html", status=form.status, form=form, password_min_length=settings().password_min_length)
 
 
 def _account_page(actor: Actor, *, status: int = 200, **refused: Any) -> Response:
@@ -120,7 +119,7 @@ def _account_page(actor: Actor, *, status: int = 200, **refused: Any) -> Respons
         "preferences": lambda: PreferencesForm(formdata=None, data=_preferences_of(actor)),
     }
     forms = {name: refused.get(name) or make() for name, make in fresh.items()}
-    shown = {"sends_mail": mail.is_configured(), "confirmation": services.confirmation_mail(user)}
+    shown = {"mail_is_sent": mail.is_configured(), "confirmation": services.confirmation_mail(user)}
     return page("account/index.html", status=status, user=user, **shown, **forms)
 
 

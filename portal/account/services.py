@@ -14,18 +14,17 @@ from portal.audit import services as audit
 from portal.auth import services as auth
 from portal.auth.throttle import AskedToMail
 from portal.errors import Conflict, Invalid, NotFound
-from portal.extensions import constraint_of, db, rollback, settings
+from portal.extensions import db, rollback, settings
 from portal.mail import services as mail
 from portal.mail.services import MailState
 from portal.mail_links import services as mail_links
+from portal.users import services as users
 from portal.users.models import User
 from portal.values import email_key, username_key
 
 PROFILE = ("first_name", "last_name", "username")
 LIFE = timedelta(days=1)  # of a link that confirms an address
 DEAD = "This link does not work: it was used or replaced, or its time is over. Ask for a new one on the page of your account."
-ADDRESS_IS_TAKEN = {"_email_tenant_uc", "users_tenant_id_email_key_key"}
-USERNAME_IS_TAKEN = {"_username_tenant_uc", "users_tenant_id_username_key_key"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Whom:
 
 def account(*, by: Actor) -> User:
     """The actor's account as it is stored."""
-    return db.session.execute(_mine(by)).scalar_one()
+    return db.session.execute(select(User).where(User.tenant_id == by.tenant_id, User.id == by.id)).scalar_one()
 
 
 def profile_of(user: User) -> dict[str, Any]:
@@ -53,8 +52,8 @@ def edit_profile(command: EditProfile, *, by: Actor) -> None:
 
     Raises Conflict when somebody saved another version meanwhile, Invalid(username=…) when it is taken in this organization.
     """
-    user = db.session.execute(_mine(by).with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one()
-    if user.version != command.version:
+    user = users.lock_account(by.tenant_id, by.id)
+    if user is None or user.version != command.version:
         raise Conflict("Your account was changed while you were writing.")
     changes = {name: [getattr(user, name), getattr(command, name)] for name in PROFILE if getattr(user, name) != getattr(command, name)}
     if not changes:
@@ -67,7 +66,7 @@ def edit_profile(command: EditProfile, *, by: Actor) -> None:
         db.session.flush()
     except IntegrityError as error:
         rollback()
-        if constraint_of(error) not in USERNAME_IS_TAKEN:
+        if users.taken(error) != "username":
             raise
         raise Invalid(username=f"“{command.username}” is taken in your organization. Choose another one.") from None
     audit.record("profile_changed", tenant_id=by.tenant_id, by=by, object_type="user", object_id=by.id, changes=changes)
@@ -161,8 +160,9 @@ def confirm_email(credential: str, *, origin: Origin) -> str:
     """
     found = mail_links.use("email", credential, dead=DEAD)
     tenant, address = found["tenant_id"], found["email"]
-    mine = select(User).where(User.tenant_id == tenant, User.id == found["user_id"])
-    user = db.session.execute(mine.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one()
+    user = users.lock_account(tenant, found["user_id"])
+    if user is None:
+        raise NotFound(DEAD)
     until_now = user.email
     if address == user.pending_email:
         user.email, user.email_key, user.pending_email, user.pending_email_at = address, email_key(address), None, None
@@ -173,7 +173,7 @@ def confirm_email(credential: str, *, origin: Origin) -> str:
         db.session.flush()
     except IntegrityError as error:
         rollback()
-        if constraint_of(error) not in ADDRESS_IS_TAKEN:
+        if users.taken(error) != "email":
             raise
         raise Invalid(f"Another account of {found['organization']} has {address} by now. Ask for another address.") from None
     audit.record(
@@ -218,10 +218,6 @@ def choose_preferences(command: ChoosePreferences, *, by: Actor) -> None:
 def choose_theme(theme: str, *, by: Actor) -> None:
     """Keep one of light, dark and system for the actor, on every device."""
     db.session.execute(_my_update(by).values(theme=theme))
-
-
-def _mine(by: Actor) -> Any:
-    return select(User).where(User.tenant_id == by.tenant_id, User.id == by.id)
 
 
 def _my_update(by: Actor) -> Update:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
-from pydantic import ValidationError
 
 from portal import policy
 from portal.access import requires
@@ -15,18 +14,19 @@ from portal.audit.sentences import SENTENCES, in_words, sentence
 from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release
+from portal.forms import asked_for
 from portal.responses import csv_download, page_or_fragment
 from portal.values import csv_line
 from portal.words import times
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
-HEADERS = ("number", "at", "who", "what", "field", "old", "new", "network")
+HEADERS = ("number", "at", "who", "what", "whom", "field", "old", "new", "network")
 
 
 @blueprint.get("")
 @requires(policy.administers_organization)
 def index(actor: Actor) -> Response:
-    asked = _asked()
+    asked = asked_for(LookThrough)
     found = services.look_through(actor.tenant_id, asked, days_in=_zone_of(actor))
     entries, further = found[: services.PAGE], len(found) > services.PAGE
     query = {name: value for name, value in asked.model_dump(mode="json", exclude={"before"}).items() if value} if asked.narrowed else {}
@@ -37,8 +37,8 @@ def index(actor: Actor) -> Response:
         asked=asked,
         actions=[("", "Anything"), *SENTENCES.items()],
         days_in=_zone_of(actor),
-        kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User")],
-        entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network) for e in entries],
+        kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User"), ("agent", "Agent")],
+        entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network, e.whom, e.object_id) for e in entries],
         older={**query, "before": entries[-1].seq} if further else None,
         query=query,
     )
@@ -59,21 +59,13 @@ def verify(actor: Actor) -> Response:
 @blueprint.get("/export.csv")
 @requires(policy.administers_organization)
 def export(actor: Actor) -> Response:
-    asked, as_of = _asked(), datetime.now(UTC)
+    asked, as_of = asked_for(LookThrough), datetime.now(UTC)
     return csv_download(f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _lines(actor, asked))
 
 
 def _zone_of(actor: Actor) -> str:
     """Where the reader's days begin; nobody has told the server of the device's own zone."""
     return actor.time_zone or "UTC"
-
-
-def _asked() -> LookThrough:
-    try:
-        return LookThrough.model_validate(request.args.to_dict())
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise Invalid(fields={str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}) from None
 
 
 def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
@@ -84,9 +76,9 @@ def _lines(actor: Actor, asked: LookThrough) -> Iterator[str]:
         batch = services.look_through(actor.tenant_id, asked, limit=services.BATCH, days_in=_zone_of(actor))
         release()
         for entry in batch[: services.BATCH]:
-            who, what, network = entry.actor_name or "", sentence(entry), entry.network or ""
+            who, what, whom, network = entry.actor_name or "", sentence(entry), entry.whom or "", entry.network or ""
             for field, old, new in in_words(entry.changes) or [("", "", "")]:
-                yield csv_line((entry.seq, entry.at.isoformat(), who, what, field, old, new, network))
+                yield csv_line((entry.seq, entry.at.isoformat(), who, what, whom, field, old, new, network))
         if len(batch) <= services.BATCH:
             return
         asked = asked.model_copy(update={"before": batch[services.BATCH - 1].seq})

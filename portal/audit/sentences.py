@@ -40,6 +40,12 @@ SENTENCES = {
     "joined_by_code": "joined by an access code",
     "newcomer_accepted": "accepted somebody who joined by a code",
     "newcomer_refused": "refused somebody who joined by a code",
+    "agent_made": "made an agent",
+    "agent_changed": "changed an agent",
+    "agent_switched_on": "switched an agent on",
+    "agent_switched_off": "switched an agent off",
+    "agent_withdrawn": "withdrew an agent",
+    "agent_brought_back": "brought an agent back",
     "refused": "was refused at a door",
     "platform_account_created": "was made a platform account",
 }

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -21,11 +21,17 @@ from portal.values import zone
 
 BATCH = 1000  # entries that are recomputed or exported at a time
 PAGE = 25  # as of users
-# The ten newest entries as one column of another statement, to be read by `entries`; `about` narrows them down.
-LATEST = """
-    (SELECT json_agg(json_build_array(at, actor_name, action, fields)) FROM (
-        SELECT at, actor_name, action, ARRAY (SELECT jsonb_object_keys(changes)) AS fields FROM audit_entries
-        WHERE tenant_id = %(tenant)s {about} ORDER BY seq DESC LIMIT 10) AS latest)"""
+# Of an entry about somebody else's account, the name that the account bears now; the entry itself keeps none.
+WHOM = """
+    (SELECT CASE WHEN u.removed_at IS NOT NULL THEN 'a removed user'
+                 ELSE coalesce(nullif(concat_ws(' ', u.first_name, u.last_name), ''), u.username, u.email) END
+     FROM users u WHERE u.tenant_id = e.tenant_id AND e.object_type = 'user' AND u.id = e.object_id
+     AND u.id IS DISTINCT FROM e.actor_id)"""
+# The newest entries as one column of another statement, to be read by `entries`; `about` narrows them down.
+LATEST = f"""
+    (SELECT json_agg(json_build_array(at, actor_name, action, fields, whom)) FROM (
+        SELECT at, actor_name, action, ARRAY (SELECT jsonb_object_keys(changes)) AS fields, {WHOM} AS whom FROM audit_entries e
+        WHERE tenant_id = %(tenant)s {{about}} ORDER BY seq DESC LIMIT {{limit}}) AS latest)"""
 
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
@@ -75,12 +81,13 @@ def hash_of(entry: dict[str, Any]) -> bytes:
 
 
 class Entry(NamedTuple):
-    """An entry as LATEST tells it: `fields` are the names of those that it changed."""
+    """An entry as LATEST tells it: `fields` are the names of those that it changed, `whom` it was about, if that is somebody else."""
 
     at: datetime
     actor_name: str | None
     action: str
     fields: list[str]
+    whom: str | None
 
 
 def entries(latest: list[list[Any]] | None) -> list[Entry]:
@@ -88,9 +95,9 @@ def entries(latest: list[list[Any]] | None) -> list[Entry]:
     return [Entry(datetime.fromisoformat(at), *others) for at, *others in latest or []]
 
 
-def about(tenant_id: UUID, object_ids: Sequence[UUID], limit: int) -> list[Any]:
-    """The newest entries about any of these objects. One statement."""
-    return _entries(("objects",))(tenant=tenant_id, objects=list(object_ids), limit=limit)
+def about(tenant_id: UUID, object_id: UUID, limit: int, also: str = "") -> list[Any]:
+    """The newest entries about this object and those that `also` finds: a SELECT of their ids, with the same parameters. One statement."""
+    return _about(also)(tenant=tenant_id, object=object_id, limit=limit)
 
 
 def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = None, days_in: str = "UTC") -> list[Any]:
@@ -107,7 +114,6 @@ def look_through(tenant_id: UUID, asked: LookThrough, *, limit: int | None = Non
 
 NARROWED_BY = {
     "who": "position(lower(%(who)s) IN lower(actor_name)) > 0",
-    "objects": "object_id = ANY (%(objects)s)",
     "action": "action = %(action)s",
     "about": "object_type = %(about)s",
     "since": "at >= %(since)s",
@@ -119,9 +125,19 @@ NARROWED_BY = {
 @cache
 def _entries(narrowed_by: tuple[str, ...]) -> Reading:
     """The statement for a search by these; it asks about nothing that was not asked for."""
-    conditions = " AND ".join(["tenant_id = %(tenant)s", *(NARROWED_BY[name] for name in narrowed_by)])
-    columns = "seq, at, actor_name, action, nullif(changes, '{}') AS changes, network"
-    return Reading(f"SELECT {columns} FROM audit_entries WHERE {conditions} ORDER BY seq DESC LIMIT %(limit)s")
+    return _newest(*(NARROWED_BY[name] for name in narrowed_by))
+
+
+@cache
+def _about(also: str) -> Reading:
+    others = f" || ARRAY ({also})" if also else ""
+    return _newest(f"object_id = ANY (ARRAY[CAST(%(object)s AS uuid)]{others})")
+
+
+def _newest(*conditions: str) -> Reading:
+    mine = " AND ".join(("tenant_id = %(tenant)s", *conditions))
+    columns = f"seq, at, actor_id, actor_name, action, nullif(changes, '{{}}') AS changes, network, object_id, {WHOM} AS whom"
+    return Reading(f"SELECT {columns} FROM audit_entries e WHERE {mine} ORDER BY seq DESC LIMIT %(limit)s")
 
 
 def _midnight(day: date, days_in: str) -> datetime:

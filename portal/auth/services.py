@@ -125,7 +125,7 @@ def sign_in(command: SignIn, *, origin: Origin, known_browser: str | None) -> st
     attempt.count()
     tenant = organization_id(command.organization.lower()) or uuid4()  # an id that no tenant has: the same work for unknown ones
     tenancy.bind(tenant)
-    account = FIND_ACCOUNT.one(tenant=tenant, **keys_of(command.login))  # no connection is held while hashing
+    account = FIND_ACCOUNT.one(tenant=tenant, **login_keys(command.login))  # no connection is held while hashing
     right, fresh_hash = passwords.verified(command.password.get_secret_value(), account.hashed_password if account else None)
     if account is None or not right or not account.may_sign_in:
         raise Invalid(WRONG)
@@ -287,14 +287,14 @@ def sign_in_url(subdomain: str) -> str:
     )
 
 
-def keys_of(login: str) -> dict[str, str | None]:
+def login_keys(login: str) -> dict[str, str | None]:
     """The keys of e-mail and username that a text may be; None where it can be none."""
     return {"email_key": _key(email_key, login), "username_key": _key(username_key, login)}
 
 
 def account_key(command: NamedAccount) -> str:
     """What tries are counted under: every spelling that finds one account is one key."""
-    keys = keys_of(command.login)
+    keys = login_keys(command.login)
     key = keys["email_key"] or keys["username_key"] or command.login.casefold()
     return f"{command.organization.lower()}|{key}"
 

@@ -1,5 +1,6 @@
 """What people do with many accounts at once."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ from portal.policy import Answer, Denied
 from portal.users import finding
 from portal.users import services as users
 from portal.users.commands import FindUsers
-from portal.values import fingerprint
 
 UNDO_FOR = timedelta(minutes=10)
 BACK = {"role": "role", "deactivate": "reactivate", "reactivate": "deactivate"}  # what takes an act back; a sign-out nothing
@@ -42,6 +42,10 @@ CHANGES = {
     "reactivate": "is_active = true",
     "sign_out": "auth_epoch = auth_epoch + 1",
 }
+PROOF = "fingerprint of the list"
+PROVED = text("""
+    SELECT t.subdomain, e.tenant_id, e.seq, e.object_id, e.changes -> :proof ->> 1 AS proof
+    FROM audit_entries e JOIN tenants t ON t.id = e.tenant_id WHERE e.changes ? :proof ORDER BY t.subdomain, e.seq""")
 STATE_AFTER = {"deactivate": "deactivated", "reactivate": "active"}
 CHOSEN = "tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))"
 # Who was changed at this moment, by whoever did not ask for the organization's lock, is left alone.
@@ -50,6 +54,9 @@ END_SESSIONS = text("DELETE FROM sessions WHERE tenant_id = :tenant AND user_id 
 NOTE = text("""
     INSERT INTO bulk_changes (tenant_id, act_id, user_id, old_role, old_state, new_role, new_state)
     SELECT :tenant, :act, unnest(CAST(:ids AS uuid[])), :old_role, :old_state, :new_role, :new_state""")
+# For `audit.about` an account: the latest acts on many that changed it.
+ACTS_ON = """
+    SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
 STILL_ACTS = text("""
     SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active""")
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
@@ -97,9 +104,9 @@ class Plan:
 
 @dataclass
 class Tally:
-    """What an act has done so far: the lines of its changes, and how many accounts it left alone for which reason."""
+    """What an act has done so far: how many accounts it changed, and how many it left alone for which reason."""
 
-    lines: list[str] = field(default_factory=list)
+    changed: int = 0
     left: Counter[str] = field(default_factory=Counter)
     seen: int = 0
 
@@ -206,7 +213,7 @@ def _carried_out(
         if work:
             work.progress(tally.seen, total)
     _end(act_id, ENTRIES[kind], by, tally, {"role": [None, role]} if role else {})
-    return Done(act_id, len(tally.lines), tally.reasons)
+    return Done(act_id, tally.changed, tally.reasons)
 
 
 def lock(by: Actor) -> None:
@@ -244,8 +251,7 @@ def _turn(act_id: UUID, kind: str, role: str | None, rows: list[finding.Row], by
         if kind != "reactivate":
             db.session.execute(END_SESSIONS, values)
         db.session.execute(NOTE, values)
-        said = " ".join(values[name] for name in ("old_role", "old_state", "new_role", "new_state"))
-        tally.lines += [f"{one} {said}" for one in values["ids"]]
+        tally.changed += len(values["ids"])
 
 
 def _alike(rows: Iterable[finding.Row]) -> Iterator[tuple[tuple[str, str], list[finding.Row]]]:
@@ -258,16 +264,42 @@ def _alike(rows: Iterable[finding.Row]) -> Iterator[tuple[tuple[str, str], list[
 
 def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]) -> None:
     """Raises Invalid where nobody was changed, or no administrator would be left. The entry proves the list of changes by its hash."""
-    if not tally.lines:
+    if not tally.changed:
         raise Invalid(NOBODY.format("; ".join(tally.reasons) or "nobody fits any more."))
     users.keep_one_administrator(by.tenant_id, ())
-    changes = {"accounts": [None, len(tally.lines)], **more, "fingerprint of the list": [None, hash_of_list(tally.lines)]}
+    changes = {"accounts": [None, tally.changed], **more, PROOF: [None, hash_of_list(by.tenant_id, act_id)]}
     audit.record(entry, tenant_id=by.tenant_id, by=by, object_type="user", object_id=act_id, changes=changes)
 
 
-def hash_of_list(lines: list[str]) -> str:
-    """SHA-256, hexadecimal, over the sorted lines `id old_role old_state new_role new_state` of an act's changes, - for what was not."""
-    return fingerprint("\n".join(sorted(lines))).hex()
+def hash_of_list(tenant_id: UUID, act_id: UUID) -> str:
+    """SHA-256, hexadecimal, over the lines `id old_role old_state new_role new_state` of an act's changes by id, - for what was not.
+
+    Read in batches, for acts on a million.
+    """
+    proof, between = hashlib.sha256(), b""
+    for changes in _changes_of(tenant_id, act_id):
+        for change in changes:
+            said = (str(change.user_id), change.old_role or "-", change.old_state or "-", change.new_role, change.new_state)
+            proof.update(between + " ".join(said).encode())
+            between = b"\n"
+    return proof.hexdigest()
+
+
+@dataclass(frozen=True)
+class Lists:
+    """How many lists of accounts that acts have changed are as their entries in the audit log say, and the first entry whose is not."""
+
+    subdomain: str
+    whole: int
+    broken: int | None
+
+
+def verify() -> Iterator[Lists]:
+    """Recompute the lists of every organization that has some; for a transaction that is bound to none (the platform's)."""
+    entries = db.session.execute(PROVED, {"proof": PROOF}).all()
+    for subdomain, of_one in groupby(entries, key=lambda entry: entry.subdomain):
+        told = [(entry.seq, hash_of_list(entry.tenant_id, entry.object_id) == entry.proof) for entry in of_one]
+        yield Lists(subdomain, sum(whole for _, whole in told), next((seq for seq, whole in told if not whole), None))
 
 
 # Looking back, and undoing
@@ -289,15 +321,9 @@ def bulk_act(tenant_id: UUID, act_id: UUID) -> BulkAct | None:
     return db.session.execute(select(BulkAct).where(BulkAct.tenant_id == tenant_id, BulkAct.id == act_id)).scalar_one_or_none()
 
 
-def acts_on(tenant_id: UUID, user_id: UUID, limit: int) -> list[UUID]:
-    """The latest acts on many accounts that changed this one. One statement."""
-    mine = (BulkChange.tenant_id == tenant_id, BulkChange.user_id == user_id)
-    return list(db.session.execute(select(BulkChange.act_id).where(*mine).order_by(BulkChange.act_id.desc()).limit(limit)).scalars())
-
-
 def told(act: BulkAct) -> Told:
     """What the act's page shows. Three statements."""
-    entry = next(iter(audit.about(act.tenant_id, [act.id], 1)), None)
+    entry = next(iter(audit.about(act.tenant_id, act.id, 1)), None)
     changes = (BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
     changed = db.session.execute(select(func.count()).select_from(BulkChange).where(*changes)).scalar_one()
     undone_by = _undone_by(act)
@@ -364,27 +390,26 @@ def _undone(act: BulkAct, by: Actor, work: Work | None = None) -> Done:
     ).scalar_one()
     kind = BACK[act.act]
     _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act=kind, undoes=act.id, made_by=by.id))
-    for changes in _changes_of(act):
+    for changes in _changes_of(act.tenant_id, act.id):
         _turn_back(act_id, kind, changes, by, tally)
         if work:
             work.progress(tally.seen, total)
     _end(act_id, "bulk_undone", by, tally, {"what": [None, ENTRIES[act.act].replace("_", " ")]})
-    return Done(act_id, len(tally.lines), tally.reasons)
+    return Done(act_id, tally.changed, tally.reasons)
 
 
-def _changes_of(act: BulkAct) -> Iterator[list[BulkChange]]:
-    of_act = select(BulkChange).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
-    found = list(db.session.execute(of_act.order_by(BulkChange.user_id).limit(finding.BATCH)).scalars())
+def _changes_of(tenant_id: UUID, act_id: UUID) -> Iterator[list[Any]]:
+    """Who was changed by an act and how, by id, in batches."""
+    columns = [column for column in BulkChange.__table__.columns if column.name not in ("tenant_id", "act_id")]
+    of_act = select(*columns).where(BulkChange.tenant_id == tenant_id, BulkChange.act_id == act_id)
+    batch = of_act.order_by(BulkChange.user_id).limit(finding.BATCH)
+    found = list(db.session.execute(batch))
     while found:
         yield found
-        after = found[-1].user_id
-        db.session.expunge_all()  # constant memory
-        found = list(
-            db.session.execute(of_act.where(BulkChange.user_id > after).order_by(BulkChange.user_id).limit(finding.BATCH)).scalars()
-        )
+        found = list(db.session.execute(batch.where(BulkChange.user_id > found[-1].user_id)))
 
 
-def _turn_back(act_id: UUID, kind: str, changes: list[BulkChange], by: Actor, tally: Tally) -> None:
+def _turn_back(act_id: UUID, kind: str, changes: list[Any], by: Actor, tally: Tally) -> None:
     """Those who are still as the act left them, each back to what was before it."""
     left = {change.user_id: change for change in changes}
     before = {change.user_id: change.old_role for change in changes}
@@ -411,7 +436,7 @@ def note_import(act_id: UUID, made: Iterable[tuple[str, str]], state: str, tally
         ids = [one for _, one in group]
         values = {"tenant": by.tenant_id, "act": act_id, "ids": ids, "old_role": None, "old_state": None}
         db.session.execute(NOTE, {**values, "new_role": role, "new_state": state})
-        tally.lines += [f"{one} - - {role} {state}" for one in ids]
+        tally.changed += len(ids)
 
 
 def end_import(act_id: UUID, tally: Tally, changes: dict[str, Any], *, by: Actor) -> None:

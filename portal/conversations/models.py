@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Text, UniqueConstraint, func
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -71,6 +71,7 @@ class ConversationAgent(db.Model):  # type: ignore[name-defined]
             [Conversation.tenant_id, Conversation.id],
             name="conversation_agents_tenant_id_conversation_id_fkey",
         ),
+        Index("conversation_agents_by_agent", "tenant_id", "agent_id", "added_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

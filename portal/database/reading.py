@@ -28,8 +28,8 @@ class Reading:
         if bound.pool != "app" or (session.registry.has() and session().in_transaction()):
             found = session.connection().exec_driver_sql(self.statement, parameters)
             return self._named(found.cursor.description, found.all())
-        lines: Lines = current_app.extensions["portal.reading"]
-        return self._named(*lines.ask(bound.settings + self.statement, parameters))
+        pool: Pool = current_app.extensions["portal.reading"]
+        return self._named(*pool.ask(bound.settings + self.statement, parameters))
 
     def one(self, **parameters: Any) -> Any:
         """The first row; None where there is none."""
@@ -42,8 +42,8 @@ class Reading:
         return list(map(self.row, rows))
 
 
-class Lines:
-    """Connections on which every statement stands for itself: no more of them than threads have ever read at once."""
+class Pool:
+    """Connections in autocommit, on which every statement stands for itself: no more of them than threads have ever read at once."""
 
     def __init__(self, url: str, seconds: int) -> None:
         self.url, self.seconds = url, seconds
@@ -86,7 +86,7 @@ class Lines:
 
 
 def init_app(app: Flask, url: str) -> None:
-    app.extensions["portal.reading"] = Lines(url, seconds=3)
+    app.extensions["portal.reading"] = Pool(url, seconds=3)
 
 
 def close(app: Flask) -> None:

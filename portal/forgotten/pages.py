@@ -26,8 +26,7 @@ def password() -> Response:
         return go_to("auth.sign_in", notice=notice, organization=form.command.organization)
     if not form.is_submitted():
         form.organization.data = request.args.get("organization", "")[:63]
-    status = 422 if form.is_submitted() else 200
-    return page("forgotten/password.html", status=status, form=form, mail_is_sent=mail.is_configured(), not_sent=services.NOT_SENT)
+    return page("forgotten/password.html", status=form.status, form=form, mail_is_sent=mail.is_configured(), not_sent=services.NOT_SENT)
 
 
 @blueprint.route("/forgotten/organizations", methods=["GET", "POST"])
@@ -39,8 +38,7 @@ def organizations() -> Response:
             "Each organization that has an account with this address sends a mail to it. If none comes, no organization knows the address."
         )
         return go_to("auth.sign_in", notice=notice)
-    status = 422 if form.is_submitted() else 200
-    return page("forgotten/organizations.html", status=status, form=form, mail_is_sent=mail.is_configured(), not_sent=services.NOT_SENT)
+    return page("forgotten/organizations.html", status=form.status, form=form, mail_is_sent=mail.is_configured())
 
 
 @blueprint.route("/reset/<credential>", methods=["GET", "POST"])
@@ -54,9 +52,8 @@ def reset(credential: str) -> Response:
     if form.carry_out(services.choose_password, credential, origin=origin()):
         notice = "Your new password is kept, and every session of your account was ended. Sign in with it."
         return go_to("auth.sign_in", notice=notice, organization=form.result)
-    status = 422 if form.is_submitted() else 200
     minimum = settings().password_min_length
-    return page("forgotten/reset.html", status=status, form=form, found=found, credential=credential, password_min_length=minimum)
+    return page("forgotten/reset.html", status=form.status, form=form, found=found, credential=credential, password_min_length=minimum)
 
 
 @blueprint.route("/users/<uuid:user_id>/password-link", methods=["GET", "POST"])
@@ -66,4 +63,4 @@ def make_link(user: User, actor: Actor) -> Response:
     form, may = MakeLinkForm(), policy.can_make_password_link(actor, user)
     if form.carry_out(services.make_link, user, by=actor):
         return page("forgotten/link.html", user=user, form=form, may=may, link=form.result)
-    return page("forgotten/link.html", status=422 if form.is_submitted() else 200, user=user, form=form, may=may)
+    return page("forgotten/link.html", status=form.status, user=user, form=form, may=may)

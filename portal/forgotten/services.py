@@ -61,7 +61,7 @@ def mail_link(organization: str, login: str, network: str | None) -> None:
     """
     tenant = auth.organization_id(organization.lower()) or uuid4()
     with tenancy.bound(tenant):
-        found = db.session.execute(FIND_ACCOUNT, {"tenant": tenant, **auth.keys_of(login)}).mappings().first()
+        found = db.session.execute(FIND_ACCOUNT, {"tenant": tenant, **auth.login_keys(login)}).mappings().first()
         account = dict(found) if found else None
     if account is None:
         return
@@ -105,8 +105,7 @@ def make_link(command: MakeLink, user: User, *, by: Actor) -> str:
     """
     users.demand(policy.can_make_password_link(by, user))
     auth.confirm(command, by=by)
-    found = select(User).where(User.tenant_id == by.tenant_id, User.id == user.id)
-    fresh = db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
+    fresh = users.lock_account(by.tenant_id, user.id)
     if fresh is None:
         raise Invalid("This account was given a higher role at this moment. Nothing was changed.")
     users.demand(policy.can_make_password_link(by, fresh))
@@ -149,4 +148,5 @@ def choose_password(command: ChoosePassword, credential: str, *, origin: Origin)
 
 
 def link_of(credential: str) -> str:
+    """Where a new password is chosen, to be written into pages and mails."""
     return f"{settings().public_url}/reset/{credential}"

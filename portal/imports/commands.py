@@ -51,7 +51,7 @@ class TakeFile(BaseModel):
     @field_validator("name")
     @classmethod
     def shortened(cls, name: str) -> str:
-        return "".join(sign for sign in name.replace("\\\\", "/").rpartition("/")[2] if sign.isprintable())[:200] or "a file without a name"
+        return "".join(sign for sign in name.replace("\\", "/").rpartition("/")[2] if sign.isprintable())[:200] or "a file without a name"
 
 
 class BeginImport(Confirmed):

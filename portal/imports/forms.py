@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import request
-from wtforms import FileField, RadioField
+from wtforms import FileField, RadioField, SelectChoice  # type: ignore[attr-defined]
 
 from portal.forms import ConfirmingForm, ModelForm
 from portal.imports.commands import BeginImport, TakeFile
@@ -15,7 +15,10 @@ class FileForm(ModelForm):
     file = FileField("CSV file")  # read from the files of the request, where no other form looks
     become = RadioField(
         "What they become",
-        choices=[("invited", "Invited by mail; each chooses username and password"), ("deactivated", "Deactivated accounts, without mail")],
+        choices=[
+            SelectChoice("invited", "Invited by mail; each chooses username and password"),
+            SelectChoice("deactivated", "Deactivated accounts, without mail"),
+        ],
         default="invited",
         validate_choice=False,
     )

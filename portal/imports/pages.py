@@ -26,7 +26,7 @@ def new(actor: Actor) -> Response:
     form = FileForm()
     if form.carry_out(services.take, by=actor):
         return go_to("jobs.show", job_id=form.result.id)
-    return page("imports/new.html", status=422 if form.is_submitted() else 200, form=form, mail_is_sent=mail.is_configured())
+    return page("imports/new.html", status=form.status, form=form, mail_is_sent=mail.is_configured())
 
 
 @blueprint.get("/<uuid:upload_id>")

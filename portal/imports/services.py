@@ -55,6 +55,7 @@ class Line:
 
     @property
     def email(self) -> str:
+        """As the file has it where nobody could be understood; '' where it has none."""
         return self.person.email if self.person else (self.cells[0] if self.cells else "")
 
 

@@ -29,10 +29,11 @@ def invite(actor: Actor) -> Response:
     form = InviteForm()
     if form.carry_out(services.invite, by=actor):
         return page("invitations/invited.html", answers=form.result, mail_is_sent=mail.is_configured(), role=form.command.role)
-    status = 422 if form.is_submitted() else 200
     roles = policy.grantable_roles(actor)
     form.role.choices = [(str(role), policy.ROLE_NAMES[role]) for role in roles]
-    return page("invitations/invite.html", status=status, form=form, may=policy.can_invite(actor, policy.Role.USER) if not roles else None)
+    return page(
+        "invitations/invite.html", status=form.status, form=form, may=policy.can_invite(actor, policy.Role.USER) if not roles else None
+    )
 
 
 @blueprint.post("/users/invitations/<uuid:invitation_id>/send-again")
@@ -60,9 +61,8 @@ def accept(credential: str) -> Response:
     elif form.carry_out(services.accept, credential, origin=origin()):
         keep_signed_in(form.result)
         return go_to("overview.index", notice=f"Welcome to {found['organization']}. You are signed in.")
-    status = 422 if form.is_submitted() else 200
     minimum = settings().password_min_length
-    return page("invitations/accept.html", status=status, form=form, found=found, credential=credential, password_min_length=minimum)
+    return page("invitations/accept.html", status=form.status, form=form, found=found, credential=credential, password_min_length=minimum)
 
 
 def _pending_page(actor: Actor, **shown: Any) -> Response:

@@ -17,7 +17,7 @@ from portal.auth import passwords
 from portal.auth import services as auth
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid, NotFound
-from portal.extensions import constraint_of, db, release, rollback, settings
+from portal.extensions import db, release, rollback, settings
 from portal.invitations.commands import Accept, Invite, addresses_in
 from portal.invitations.models import Invitation
 from portal.mail import services as mail
@@ -27,8 +27,6 @@ from portal.values import clean_email, credential_parts, email_key, new_credenti
 
 DEAD = "This link does not work: it was used, withdrawn or replaced, or its time is over. Ask whoever invited you for a new one."
 LIFE = timedelta(days=7)  # where nobody says otherwise
-ADDRESS_IS_TAKEN = {"_email_tenant_uc", "users_tenant_id_email_key_key"}
-USERNAME_IS_TAKEN = {"_username_tenant_uc", "users_tenant_id_username_key_key"}
 OPEN = text("""
     SELECT i.id, i.user_id, i.line, i.expires_at, u.email, u.role, u.first_name, u.last_name, t.name AS organization, t.subdomain,
            inviter.first_name AS inviter_first_name, inviter.last_name AS inviter_last_name, inviter.username AS inviter_username
@@ -49,7 +47,7 @@ Fate = Literal["invited", "here already", "invited before", "malformed"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outcome:
     """What became of one address; `link` is shown once, to whoever invited; `reason` says what is wrong with a malformed one."""
 
     address: str
@@ -58,7 +56,7 @@ class Answer:
     reason: str | None = None
 
 
-def invite(command: Invite, *, by: Actor) -> list[Answer]:
+def invite(command: Invite, *, by: Actor) -> list[Outcome]:
     """Invite every address, each with an answer of its own; sent twice, the second time says so of each.
 
     Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password.
@@ -74,14 +72,14 @@ def invite(command: Invite, *, by: Actor) -> list[Answer]:
     return answers
 
 
-def _invite_one(typed: str, command: Invite, by: Actor) -> Answer:
+def _invite_one(typed: str, command: Invite, by: Actor) -> Outcome:
     try:
         address = clean_email(typed)
         key = email_key(address)
     except ValueError as fault:
-        return Answer(typed, "malformed", reason=str(fault))
+        return Outcome(typed, "malformed", reason=str(fault))
     if known := _state_of(by.tenant_id, key):
-        return Answer(address, "invited before" if known == "invited" else "here already")
+        return Outcome(address, "invited before" if known == "invited" else "here already")
     user = User(
         id=uuid7(), tenant_id=by.tenant_id, role=Role(command.role), email=address, email_key=key, is_active=False, accepted_at=null()
     )
@@ -90,11 +88,11 @@ def _invite_one(typed: str, command: Invite, by: Actor) -> Answer:
             db.session.add(user)
             db.session.flush()
     except IntegrityError as error:
-        if constraint_of(error) not in ADDRESS_IS_TAKEN:
+        if users.taken(error) != "email":
             raise
         # somebody else invited the address between the two looks
-        return Answer(address, "invited before")
-    return Answer(address, "invited", link=_send(user, command.line, timedelta(days=command.days), by))
+        return Outcome(address, "invited before")
+    return Outcome(address, "invited", link=_send(user, command.line, timedelta(days=command.days), by))
 
 
 def _state_of(tenant_id: UUID, key: str) -> str | None:
@@ -161,6 +159,7 @@ def _words(line: str | None, expires_at: datetime, by: Actor) -> dict[str, Any]:
 
 
 def link_of(credential: str) -> str:
+    """Where an invitation is accepted, to be written into pages and mails."""
     return f"{settings().public_url}/join/{credential}"
 
 
@@ -199,8 +198,7 @@ def withdraw(invitation: Invitation, *, by: Actor) -> None:
 
 def _invited(invitation: Invitation, by: Actor) -> User:
     """The invited account, locked; raises Invalid where the actor may not give its role, Conflict where it was accepted meanwhile."""
-    found = select(User).where(User.tenant_id == by.tenant_id, User.id == invitation.user_id)
-    user = db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
+    user = users.lock_account(by.tenant_id, invitation.user_id)
     if user is None or user.state != "invited":
         raise Conflict("This invitation was accepted or withdrawn at this moment.")
     users.demand(policy.can_invite(by, user.role))
@@ -245,7 +243,7 @@ def accept(command: Accept, credential: str, *, origin: Origin) -> str:
         db.session.flush()
     except IntegrityError as error:
         rollback()
-        if constraint_of(error) not in USERNAME_IS_TAKEN:
+        if users.taken(error) != "username":
             raise
         raise Invalid(username=f"“{command.username}” is taken in this organization. Choose another one.") from None
     session = auth.open_session(tenant, user.id, str(user.role), user.auth_epoch, origin)

@@ -54,4 +54,5 @@ class Job(db.Model):  # type: ignore[name-defined]
 
     @property
     def over(self) -> bool:
+        """Whether it is done or has failed; nothing more happens to it then."""
         return self.finished_at is not None

@@ -88,7 +88,7 @@ def edit_settings(tenant: Any, actor: Actor) -> Response:
         return _settings_page(form, tenant)
     if form.carry_out(services.edit, by=actor, now=lambda: services.said_of(services.tenant(tenant.id))):
         return go_to("organizations.settings", notice="Saved.")
-    return _settings_page(form, tenant, status=409 if form.conflict else 422)
+    return _settings_page(form, tenant, status=form.status)
 
 
 @blueprint.post("/settings/address")

@@ -34,7 +34,7 @@ MADE_BY = text("""
 ABOUT_IT = "AND object_type = 'organization' AND changes <> '{}'"
 TENANT = Reading(f"""
     SELECT id, subdomain, name, full_name, description, address, phone, organization_email, version,
-           {audit.LATEST.format(about=ABOUT_IT)} AS changes
+           {audit.LATEST.format(about=ABOUT_IT, limit=5)} AS changes
     FROM tenants WHERE id = %(tenant)s""")
 
 

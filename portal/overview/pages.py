@@ -42,7 +42,7 @@ def figures(overview: services.Overview) -> dict[str, Any]:
         "sign_ins": charts.daily(overview.sign_ins, "sign-ins"),
         "sign_ins_source": "from the audit log, days in UTC",
         "sign_ins_since": overview.audited_since,
-        "changes": [(told(entry.at), entry.actor_name, sentence(entry)) for entry in overview.changes],
+        "changes": [(told(entry.at), entry.actor_name, sentence(entry), entry.whom) for entry in overview.changes],
     }
 
 

@@ -31,7 +31,9 @@ def create_super_admin(command: CreatePlatformAccount) -> UUID:
     try:
         person = command.model_dump(exclude={"password"})
         user = users.new_account(user_id=user_id, tenant_id=tenant_id, role=Role.SUPER_ADMIN, hashed_password=password, **person)
-    except IntegrityError:
+    except IntegrityError as error:
+        if users.taken(error) is None:
+            raise
         raise Invalid("This username or e-mail is taken in the organization platform.") from None
     audit.record(
         "platform_account_created",

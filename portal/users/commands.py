@@ -34,6 +34,7 @@ class Cursor(BaseModel):
             raise ValueError("This link to a page of the list is not complete. Begin with the first page.") from None
 
     def written(self) -> str:
+        """As it stands in an address; `read` makes the same of it again."""
         plain = json.dumps(self.values, separators=(",", ":"), ensure_ascii=False)
         return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
@@ -72,10 +73,12 @@ class FindUsers(BaseModel):
 
     @property
     def column(self) -> str:
+        """One of SORTS."""
         return self.sort.removeprefix("-")
 
     @property
     def falling(self) -> bool:
+        """Whether from the last to the first."""
         return self.sort.startswith("-")
 
     @property

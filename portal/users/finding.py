@@ -1,7 +1,7 @@
 """Finding users in an organization, ten or a million: filters, any order, pages by the place between two rows, or all of them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -69,7 +69,11 @@ class Row:
 
     @property
     def full_name(self) -> str:
+        """As User's."""
         return full_name(self.first_name, self.last_name, self.username or self.email or "Removed user")
+
+
+WIDTH = len(fields(Row))  # of COLUMNS; what a statement gives behind them is what the row is sorted by
 
 
 @dataclass(frozen=True)
@@ -92,16 +96,7 @@ def find(tenant_id: UUID, asked: FindUsers, rows: int) -> Found:
     """The users of a tenant that were asked for. Two statements. Raises Invalid for a cursor of another order."""
     backwards = bool(asked.before and not asked.after)
     cursor = Cursor.read(asked.after or asked.before or "") if asked.after or asked.before else None
-    shape = Shape(
-        searched=bool(asked.words),
-        filters=tuple(name for name in FILTERS if getattr(asked, name)),
-        signed_in=asked.signed_in,
-        removed=asked.state == "removed",
-        column=asked.column,
-        falling=asked.falling,
-        backwards=backwards,
-        paged=cursor is not None,
-    )
+    shape = _shape(asked, searched=bool(asked.words), backwards=backwards, paged=cursor is not None)
     parameters = {"tenant": tenant_id, "words": asked.words, "limit": rows + 1, **_given(asked), **_places(shape, cursor)}
     found = list(db.session.execute(page_of(shape), parameters).all())
     counted = db.session.execute(count_of(shape), parameters).one()
@@ -125,11 +120,11 @@ def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None) -> Batch:
     It looks at BATCH users from `after` on, in the order that was asked for, and gives those that fit.
     """
     cursor = Cursor.read(after) if after else None
-    shape = _walking(asked, paged=cursor is not None)
+    shape = _shape(asked, paged=cursor is not None)
     parameters = {"tenant": tenant_id, "limit": BATCH, "parts": asked.words.split(), **_given(asked), **_places(shape, cursor)}
     found = db.session.execute(batch_of(shape, bool(asked.words)), parameters).all()
     last = found[-1] if len(found) == BATCH else None
-    return Batch([Row(*row[:11]) for row in found if row.fits], _place(last[11:-1], last.id) if last is not None else None)
+    return Batch([Row(*row[:WIDTH]) for row in found if row.fits], _place(last[WIDTH:-1], last.id) if last is not None else None)
 
 
 def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
@@ -160,21 +155,22 @@ class Group:
 
 def groups(tenant_id: UUID, asked: FindUsers, alone: UUID) -> list[Group]:
     """All the users that were asked for by role and state, and `alone` by itself. One statement."""
-    shape = _walking(asked, paged=False)
+    shape = _shape(asked)
     parameters = {"tenant": tenant_id, "alone": alone, "parts": asked.words.split(), **_given(asked)}
     found = db.session.execute(groups_of(shape, bool(asked.words)), parameters)
     return [Group(row.role, row.state, row.number, alone if row.is_alone else None) for row in found]
 
 
-def _walking(asked: FindUsers, *, paged: bool) -> "Shape":
+def _shape(asked: FindUsers, *, searched: bool = False, backwards: bool = False, paged: bool = False) -> "Shape":
+    """Of a statement; `searched` for one that looks at the candidates of a search only."""
     return Shape(
-        searched=False,
+        searched=searched,
         filters=tuple(name for name in FILTERS if getattr(asked, name)),
         signed_in=asked.signed_in,
         removed=asked.state == "removed",
         column=asked.column,
         falling=asked.falling,
-        backwards=False,
+        backwards=backwards,
         paged=paged,
     )
 
@@ -183,7 +179,7 @@ def _found(rows: list[Any], counted: Any, paged: bool, further: bool, backwards:
     total = None if counted.total > COUNTED else int(counted.total)
     first = None if total is None else int(counted.before) + 1 - (len(rows) if backwards else 0)
     return Found(
-        rows=[Row(*row[:11]) for row in rows],
+        rows=[Row(*row[:WIDTH]) for row in rows],
         total=total,
         first=first if rows else None,
         candidates=bool(counted.candidates > CANDIDATES),
@@ -193,7 +189,7 @@ def _found(rows: list[Any], counted: Any, paged: bool, further: bool, backwards:
 
 
 def _cursor(row: Any) -> str:
-    return _place(row[11:], row.id)
+    return _place(row[WIDTH:], row.id)
 
 
 def _place(keys: Iterable[Any], row_id: UUID) -> str:
@@ -282,11 +278,13 @@ class Shape:
 
     @property
     def places(self) -> str:
+        """The cursor's values, as parameters of their kinds."""
         first = "CAST(:place0 AS timestamptz)" if self.moments else ":place0"
         return ", ".join([first, *(f":place{number}" for number in range(1, len(self.order))), f"CAST(:place{len(self.order)} AS uuid)"])
 
     @property
     def where(self) -> str:
+        """Everything but what was typed and the page."""
         conditions = ["u.tenant_id = :tenant", f"u.removed_at IS {'NOT ' if self.removed else ''}NULL"]
         conditions += [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
         conditions += [SIGNED_IN[self.signed_in]] if self.signed_in else []

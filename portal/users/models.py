@@ -65,8 +65,13 @@ ORDERS = {
 STATE = """
     CASE WHEN removed_at IS NOT NULL THEN 'removed' WHEN accepted_at IS NULL AND hashed_password IS NULL THEN 'invited'
          WHEN accepted_at IS NULL THEN 'waiting' WHEN is_active THEN 'active' ELSE 'deactivated' END"""
+# The rules by which a username and an address are one account's, the legacy system's and ours: the field that each is about.
+TAKEN = {
+    "_username_tenant_uc": "username", "users_tenant_id_username_key_key": "username",
+    "_email_tenant_uc": "email", "users_tenant_id_email_key_key": "email",
+}  # fmt: skip
 ERASED = "first_name, last_name, username, username_key, email, email_key, hashed_password, search_text, pending_email"
-IN_OFFICE = text("removed_at IS NULL")
+NOT_REMOVED = text("removed_at IS NULL")
 
 
 class User(db.Model):  # type: ignore[name-defined]
@@ -99,7 +104,7 @@ class User(db.Model):  # type: ignore[name-defined]
             name="users_named_once_accepted",
         ),
         CheckConstraint(f"removed_at IS NULL OR num_nonnulls({ERASED}) = 0", name="users_erased_when_removed"),
-        *(Index(f"users_by_{name}", "tenant_id", *map(text, order), "id", postgresql_where=IN_OFFICE) for name, order in ORDERS.items()),
+        *(Index(f"users_by_{name}", "tenant_id", *map(text, order), "id", postgresql_where=NOT_REMOVED) for name, order in ORDERS.items()),
         Index(
             "users_never_signed_in", "tenant_id", "sort_key", "id", postgresql_where=text("removed_at IS NULL AND last_sign_in_at IS NULL")
         ),
@@ -141,6 +146,7 @@ class User(db.Model):  # type: ignore[name-defined]
 
     @property
     def full_name(self) -> str:
+        """First and last name, else username, else address; of an account that was erased "Removed user"."""
         return full_name(self.first_name, self.last_name, self.username or self.email or "Removed user")
 
 

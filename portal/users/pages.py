@@ -17,10 +17,10 @@ from portal.bulk import services as bulk
 from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release, rollback
-from portal.forms import ModelForm
+from portal.forms import asked_for
 from portal.responses import csv_download, go_to, inline, page, page_or_fragment
 from portal.users import finding, services
-from portal.users.commands import ROWS, SORTS, FindUsers
+from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
 from portal.values import csv_line
@@ -46,7 +46,7 @@ EXPORTED = ("id", "first_name", "last_name", "username", "email", "email_confirm
 @blueprint.get("")
 @requires(policy.administers_organization)
 def index(actor: Actor) -> Response:
-    asked = _asked()
+    asked = asked_for(FindUsers)
     rows = int(asked.rows or actor.table_rows or finding.ROWS)
     found = finding.find(actor.tenant_id, asked, rows)
     return page_or_fragment(
@@ -58,7 +58,6 @@ def index(actor: Actor) -> Response:
         row_choices=ROWS,
         shown=_shown(actor),
         columns=COLUMNS,
-        sorts=SORTS,
         states=STATES,
         verified=VERIFIED,
         signed_in=SIGNED_IN,
@@ -74,7 +73,7 @@ def index(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def export(actor: Actor) -> Response:
     """All that fit the search, also where the table shows its first candidates only."""
-    asked, as_of = _asked(), datetime.now(UTC)
+    asked, as_of = asked_for(FindUsers), datetime.now(UTC)
     return csv_download(f"users-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _exported(actor, asked))
 
 
@@ -107,7 +106,7 @@ def show(user: User, actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def change_role(user: User, actor: Actor) -> Response:
     form = RoleForm()
-    done = _carried_out(form, services.change_role, user, actor)
+    done = form.carry_out(services.change_role, user, by=actor)
     return _answer(done, form, user, actor, _what_became(user, changed=form.result) if done else "")
 
 
@@ -136,28 +135,18 @@ def sign_out(user: User, actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def remove(user: User, actor: Actor) -> Response:
     form = RemoveForm()
-    if _carried_out(form, services.remove, user, actor):
+    if form.carry_out(services.remove, user, by=actor):
         return go_to("users.index", notice="The account was removed. Its entries in the audit log stay.")
-    status = 422 if form.is_submitted() else 200
-    return page("users/remove.html", status=status, user=user, form=form, may=policy.can_remove(actor, user))
+    return page("users/remove.html", status=form.status, user=user, form=form, may=policy.can_remove(actor, user))
 
 
 @blueprint.route("/<uuid:user_id>/hand-over", methods=["GET", "POST"])
 @requires(policy.administers_organization)
 def hand_over(user: User, actor: Actor) -> Response:
     form = HandOverForm()
-    if _carried_out(form, services.hand_over, user, actor):
+    if form.carry_out(services.hand_over, user, by=actor):
         return go_to("auth.sign_in", notice="You handed over the administration. Sign in to go on.", organization=actor.subdomain)
-    status = 422 if form.is_submitted() else 200
-    return page("users/hand_over.html", status=status, user=user, form=form, may=policy.can_hand_over(actor, user))
-
-
-def _asked() -> FindUsers:
-    try:
-        return FindUsers.model_validate(request.args.to_dict())
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise Invalid(fields={str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}) from None
+    return page("users/hand_over.html", status=form.status, user=user, form=form, may=policy.can_hand_over(actor, user))
 
 
 def _exported(actor: Actor, asked: FindUsers) -> Iterator[str]:
@@ -197,13 +186,6 @@ def _chips(asked: FindUsers) -> list[tuple[str, str]]:
         "signed_in": asked.signed_in and SIGNED_IN[asked.signed_in],
     }
     return [(word, url_for("users.index", **asked.query(**{name: None}))) for name, word in words.items() if word]
-
-
-def _carried_out(form: ModelForm, act: Callable[..., Any], user: User, actor: Actor) -> bool:
-    done = form.carry_out(act, user, by=actor)
-    if form.conflict:  # there is nothing here of which two versions could be shown
-        raise form.conflict
-    return done
 
 
 def _back() -> str:
@@ -248,7 +230,7 @@ def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
 
 
 def _of_user(user: Any, actor: Actor) -> dict[str, Any]:
-    entries = audit.about(actor.tenant_id, [user.id, *bulk.acts_on(actor.tenant_id, user.id, HISTORY)], HISTORY)
+    entries = audit.about(actor.tenant_id, user.id, HISTORY, bulk.ACTS_ON)
     return {
         "states": STATES,
         "history": [{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],

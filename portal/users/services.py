@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from portal import policy
 from portal.actor import Actor
@@ -13,11 +14,11 @@ from portal.audit import services as audit
 from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.errors import Conflict, Invalid, Unauthenticated
-from portal.extensions import db
+from portal.extensions import constraint_of, db
 from portal.organizations.models import Tenant
 from portal.policy import Answer, Denied
 from portal.users.commands import ChangeRole, ChooseColumns, HandOver, RemoveUser
-from portal.users.models import Role, User
+from portal.users.models import TAKEN, Role, User
 from portal.values import email_key, folded, username_key
 
 ERASED = (
@@ -29,6 +30,20 @@ ERASED = (
 def account(tenant_id: UUID, user_id: UUID) -> User | None:
     """The account within the tenant; None for unknown and foreign ids alike."""
     return db.session.execute(select(User).where(User.tenant_id == tenant_id, User.id == user_id)).scalar_one_or_none()
+
+
+def lock_account(tenant_id: UUID, user_id: UUID) -> User | None:
+    """The account as it is now, locked until the transaction ends.
+
+    None where it is gone, or where row level security does not let the actor change it.
+    """
+    found = select(User).where(User.tenant_id == tenant_id, User.id == user_id)
+    return db.session.execute(found.with_for_update(key_share=True).execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def taken(error: IntegrityError) -> str | None:
+    """Of a flush that failed: `username` or `email`, whichever another account of the tenant has; None where it failed otherwise."""
+    return TAKEN.get(constraint_of(error) or "")
 
 
 def new_account(
@@ -175,7 +190,7 @@ def _locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple
 def demand(answer: Answer) -> None:
     """Raises Invalid(role=…) with the rule, and who can help, unless the answer is yes."""
     if isinstance(answer, Denied):
-        raise Invalid(role=f"{answer.reason} Ask {answer.who_helps}." if answer.who_helps else answer.reason)
+        raise Invalid(role=answer.words)
 
 
 def _sign_out(user: User) -> None:

@@ -3,6 +3,7 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
+from portal.values.configurations import read_configuration
 from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
 from portal.values.envelope import format_address
@@ -74,6 +75,7 @@ __all__ = [
     "parse_phone",
     "password_fault",
     "password_strength",
+    "read_configuration",
     "read_csv",
     "reserved_subdomains",
     "sort_key",

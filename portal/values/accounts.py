@@ -104,7 +104,7 @@ def _email_sentence(text: str, error: Exception) -> str:
         return "An e-mail address has an @ in it, for example mara@example.org."
     if text.count("@") > 1:
         return "An e-mail address has one @ only. Enter a single address, for example mara@example.org."
-    reason = str(error).replace("email", "e-mail").replace("An e-mail", "An e-mail").replace("@-sign", "@").rstrip(".")
+    reason = str(error).replace("email", "e-mail").replace("@-sign", "@").rstrip(".")
     return f"{reason}. Check it, for example mara@example.org."
 
 

@@ -28,6 +28,7 @@ class Asking:
         self.application, self.stop = application, stop
 
     def act(self, connection: Any) -> None:
+        """Answer all that waits. `connection` is a DBAPI one as portal_worker, in autocommit."""
         while not self.stop.asked and first_row(connection, WAITING)[0]:
             app = self.application()
             taken = first_row(connection, TAKE)

@@ -71,6 +71,7 @@ class Taken:
 
     @property
     def key(self) -> dict[str, Any]:
+        """The parameters of MINE."""
         return {"tenant": self.tenant_id, "id": self.id, "attempt": self.attempt}
 
 
@@ -81,6 +82,7 @@ class Jobs:
         self.application, self.stop = application, stop
 
     def act(self, connection: Any) -> None:
+        """Do jobs until none waits that this worker may take. `connection` is a DBAPI one as portal_worker, in autocommit."""
         while not self.stop.asked and first_row(connection, WAITING)[0]:
             app = self.application()
             rows_changed(connection, GIVEN_UP, why=WORN_OUT)

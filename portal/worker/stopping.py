@@ -42,6 +42,7 @@ class Stop:
             self._finishing.on = False
 
     def rest(self, seconds: float) -> None:
+        """Sleep, but not beyond the request to end."""
         until = time.monotonic() + seconds
         while not self.asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK_UP))

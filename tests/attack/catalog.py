@@ -47,6 +47,7 @@ RIGHTS = {
     "uploads": "app: SID, platform: S, worker: sD",
     "upload_parts": "app: SI",
     "agents": "app: SIu, platform: SIu",
+    "tenant_agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
     "conversation_agents": "app: SIu, platform: SIu",
@@ -193,7 +194,7 @@ RULES = {
         """ALTER TABLE sessions DROP CONSTRAINT sessions_tenant_id_user_id_fkey,
            ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id)""",
         # an agent may belong to everybody, so the policy asks may_use_agent(); legacy tokens are out of every role's reach
-        {"conversation_agents_agent_id_fkey", "refresh_tokens_user_id_fkey"},
+        {"conversation_agents_agent_id_fkey", "tenant_agents_agent_id_fkey", "refresh_tokens_user_id_fkey"},
     ),
     "unique keys contain the organization": Rule(
         """SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid

@@ -20,6 +20,7 @@ TENANT_COLUMN = {
     "agents": "owner_tenant_id",
     "conversations": "tenant_id",
     "conversation_users": "tenant_id",
+    "tenant_agents": "tenant_id",
     "conversation_agents": "tenant_id",
     "sessions": "tenant_id",
     "invitations": "tenant_id",
@@ -67,6 +68,7 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
         },
         "conversation_users": {**part, "user_id": person, "is_active": True},
         "agents": agent(helper, tenant.subdomain, tenant.id),
+        "tenant_agents": {"tenant_id": own, "agent_id": helper, "is_on": True, "changed_by": person},
         "conversation_agents": {**part, "agent_type": word, "configuration": word, "agent_id": helper, "is_active": True},
         "sessions": session(tenant, "session", expires_at=later),
         "invitations": {

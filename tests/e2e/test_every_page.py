@@ -56,7 +56,8 @@ def walked(app: Flask, cast: SimpleNamespace, page: Page) -> Any:
 @pytest.fixture(autouse=True)
 def furniture(owner: Any, cast: SimpleNamespace) -> None:
     """What the addresses of pages name besides people."""
-    put(owner, "jobs", rows_of(cast.acme)["jobs"])
+    for table in ("jobs", "agents"):
+        put(owner, table, rows_of(cast.acme)[table])
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])

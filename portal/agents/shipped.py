@@ -1,0 +1,58 @@
+"""The free agents that the portal brings along, from catalogue/*.json, and how they come into the database."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from portal.values import read_configuration, sort_key
+
+FOLDER = Path(__file__).with_name("catalogue")
+# A type that is here, withdrawn too, is not brought in again; an agent that nobody has changed follows the portal's own text.
+ADD = """
+    INSERT INTO agents (id, agent_type, name, description, capabilities, configuration_template, sort_key, is_free_agent)
+    SELECT %(id)s, %(agent_type)s, %(name)s, %(description)s, %(capabilities)s, %(configuration)s, %(sort_key)s, true
+    WHERE NOT EXISTS (SELECT FROM agents WHERE is_free_agent AND agent_type = %(agent_type)s)
+    ON CONFLICT DO NOTHING"""
+FOLLOW = """
+    UPDATE agents SET name = %(name)s, description = %(description)s, capabilities = %(capabilities)s,
+        configuration_template = %(configuration)s, sort_key = %(sort_key)s
+    WHERE is_free_agent AND agent_type = %(agent_type)s AND is_active AND version = 1 AND created_by IS NULL
+    AND (name, description, capabilities, configuration_template::text, sort_key)
+        IS DISTINCT FROM (%(name)s, %(description)s, %(capabilities)s, %(configuration)s, %(sort_key)s)"""
+
+
+class Shipped(NamedTuple):
+    agent_type: str
+    name: str
+    description: str
+    capabilities: list[str]
+    configuration: str
+    sort_key: str
+
+
+@cache
+def shipped() -> tuple[Shipped, ...]:
+    """What the folder holds, by type. Raises ValueError for what could not be saved in the editor either."""
+    return tuple(_read(path) for path in sorted(FOLDER.glob("*.json")))
+
+
+def _read(path: Path) -> Shipped:
+    told = json.loads(path.read_text("utf-8"))
+    configuration = json.dumps(told["configuration"], ensure_ascii=False, indent=2)
+    read_configuration(configuration)
+    return Shipped(told["agent_type"], told["name"], told["description"], told["capabilities"], configuration, sort_key(told["name"]))
+
+
+def load(connection: Any) -> int:
+    """Bring the free agents in, over a connection (DBAPI) of portal_platform; how many were added or follow a newer text. Commits."""
+    changed = 0
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL app.role = 'super_admin'")
+        for agent in shipped():
+            for statement in (ADD, FOLLOW):
+                cursor.execute(statement, {**agent._asdict(), "id": str(uuid7())})
+                changed += cursor.rowcount
+    return changed

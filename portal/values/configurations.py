@@ -1,0 +1,131 @@
+"""JSON that people write: read strictly, with line, column and place of what is wrong."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+LARGEST = 64 * 1024  # bytes of UTF-8
+DEEPEST = 20
+MOST_KEYS = 1_000
+LONGEST_NUMBER = 100
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[][{},:]')
+TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+# Keys of well-known services, private keys, and tokens that carry a signature.
+SECRET = re.compile(
+    r"\b(?:sk|pk|rk)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|\bAIza[0-9A-Za-z_-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
+)
+# What the parser of the standard library says, as people are told it.
+SENTENCES = {
+    "Expecting value": "a value is missing here",
+    "Expecting property name enclosed in double quotes": "a key in double quotes is missing here",
+    "Expecting ':' delimiter": "a colon is missing here",
+    "Expecting ',' delimiter": "a comma is missing here, or something stands here that does not belong here",
+    "Unterminated string starting at": "the text that begins here has no closing quote",
+    "Invalid control character at": "a line break or another control character stands within a text; write it as \\n",
+    "Invalid \\escape": "no such sign follows a backslash; write \\\\ for a backslash itself",
+    "Extra data": "the document ends before this; take away what follows",
+    "Unexpected UTF-8 BOM (decode using utf-8-sig)": "an invisible mark (BOM) stands in front of the document; delete it",
+}
+
+
+class Number(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
+@dataclass
+class Part:
+    """An object or a list that the reader is inside of."""
+
+    is_object: bool
+    keys: set[str] = field(default_factory=set)
+    key: str | None = None
+    index: int = 0
+
+    @property
+    def place(self) -> str:
+        if not self.is_object:
+            return f"[{self.index}]"
+        return "" if self.key is None else "." + "".join(char if char.isprintable() else "\ufffd" for char in self.key[:60])
+
+
+def read_configuration(written: str) -> dict[str, Any]:
+    """The object that a JSON document holds, its numbers as they were written.
+
+    Raises ValueError with a sentence that names line, column and place: for what is no JSON, no object, larger than 64 KiB, nested deeper
+    than 20 levels, with more than 1,000 keys, a key twice in one object, NaN or Infinity, a number beyond every range, for U+0000 or half a
+    surrogate pair in a text, and for what looks like a secret key.
+    """
+    if len(written.encode("utf-8", "surrogatepass")) > LARGEST:
+        raise ValueError("This is larger than 64 KiB. Shorten its texts.")
+    try:
+        found = json.loads(written, parse_constant=_no_number, parse_int=Number, parse_float=Number)
+    except json.JSONDecodeError as fault:
+        sentence = SENTENCES.get(fault.msg, fault.msg[:1].lower() + fault.msg[1:])
+        raise ValueError(f"Line {fault.lineno}, column {fault.colno}: {sentence}.") from None
+    except RecursionError:
+        raise ValueError(f"This is nested deeper than {DEEPEST} levels.") from None
+    except NotANumber as fault:
+        bare = TEXT.sub(lambda text: "_" * len(text[0]), written)
+        raise ValueError(f"{_where(written, bare.find(str(fault)))}: {fault} is no number of JSON.") from None
+    if not isinstance(found, dict):
+        raise ValueError("Line 1, column 1: the document has to be an object, in braces.")
+    for at, place, sentence in _faults(written):
+        raise ValueError(f"{_where(written, at)}{f' ({place})' if place else ''}: {sentence}.")
+    return found
+
+
+class NotANumber(Exception):
+    pass
+
+
+def _no_number(name: str) -> NoReturn:
+    raise NotANumber(name)
+
+
+def _where(written: str, at: int) -> str:
+    return f"Line {written.count(chr(10), 0, at) + 1}, column {at - written.rfind(chr(10), 0, at)}"
+
+
+def _faults(written: str) -> Iterator[tuple[int, str, str]]:
+    """What is JSON and yet cannot be kept, in the order of the document: where it begins, its place (`tools[2].name`), and a sentence."""
+    parts: list[Part] = []
+    keys = 0
+    for match in TOKEN.finditer(written):
+        part, inner = match[0], parts[-1] if parts else None
+        is_key = inner is not None and inner.is_object and inner.key is None and part[0] == '"'
+        sentence = _fault_of(part)
+        if part in "{[":
+            parts.append(Part(part == "{"))
+            sentence = f"this is nested deeper than {DEEPEST} levels" if len(parts) > DEEPEST else None
+        elif part in "}]":
+            parts.pop()
+        elif part == "," and inner:
+            inner.key, inner.index = None, inner.index + 1
+        elif is_key and inner:
+            inner.key, keys = json.loads(part), keys + 1
+            if inner.key in inner.keys:
+                sentence = "this key stands twice in one object"
+            elif keys > MOST_KEYS:
+                sentence = f"there are more than {MOST_KEYS:,} keys"
+            inner.keys.add(str(inner.key))
+        if sentence:
+            yield match.start(), "".join(part.place for part in parts).lstrip("."), sentence
+
+
+def _fault_of(token: str) -> str | None:
+    if token[0] == '"':
+        text = json.loads(token)
+        if "\x00" in text:
+            return "a text holds U+0000, which cannot be kept"
+        if SECRET.search(text):
+            return "this looks like a secret key. Whoever sees the agent reads this; keys belong into the settings of the server"
+        return "a text holds half a character (a lone surrogate)" if any("\ud800" <= char <= "\udfff" for char in text) else None
+    if token[0] in "-0123456789" and (len(token) > LONGEST_NUMBER or not math.isfinite(float(token))):
+        return "this number is too large"
+    return None

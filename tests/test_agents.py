@@ -1,0 +1,378 @@
+"""Agents: who sees which, the switch, making and editing, and what comes with the portal."""
+
+import threading
+from contextlib import closing
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from portal.agents import finding, shipped
+from portal.agents.commands import suggested_type
+from portal.config import Settings
+from portal.database import connect
+from portal.testing.browser import Browser, Page
+from tests.attack.furniture import FREE_AGENT, agent, id_of, put, rows_of
+from tests.statements import counted
+
+
+@pytest.fixture
+def agents(owner: Any, cast: SimpleNamespace) -> None:
+    """One agent of each organization, and a free one."""
+    put(owner, "agents", {**agent(FREE_AGENT, "free", None), "name": "The free one", "sort_key": "the free one"})
+    for tenant in vars(cast).values():
+        put(owner, "agents", {**rows_of(tenant)["agents"], "sort_key": tenant.subdomain})
+
+
+@pytest.fixture
+def admin(app: Flask, cast: SimpleNamespace, agents: None) -> Browser:
+    return Browser(app).sign_in(cast.acme.admin)
+
+
+def listed(page: Page) -> list[str]:
+    return [link.get_text(strip=True) for link in page.select("tbody th a")]
+
+
+def stored(owner: Any, column: str, id_: str) -> Any:
+    owner.execute(f"SELECT {column} FROM agents WHERE id = %s", (id_,))
+    return owner.fetchone()[0]
+
+
+def make(browser: Browser, *, expect: int = 303, **typed: str) -> Page:
+    form = browser.get("agents.new").form("main form[action='/agents/new']")
+    said = {"name": "Flower advice", "configuration": '{"tone": "calm"}', "is_enabled": "y"}
+    return browser.post("agents.new", {**form, **said, **typed}, expect=expect)
+
+
+def edit(browser: Browser, id_: str, *, expect: int = 303, **typed: str) -> Page:
+    form = browser.get("agents.edit", agent_id=id_).form(f"main form[action='/agents/{id_}/edit']")
+    return browser.post("agents.edit", {**form, **typed}, agent_id=id_, expect=expect)
+
+
+# The catalogue
+
+
+def test_the_list_holds_the_own_and_the_free_agents_and_no_neighbours(admin: Browser) -> None:
+    page = admin.get("agents.index")
+    assert listed(page) == ["CANARY-acme", "The free one"]
+    assert "2 shown of 2" in page.text
+    assert [cell.get_text() for cell in page.select("td[data-label='Last used']")] == ["never", "never"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"q": "FREE ône"}, ["The free one"]),
+        ({"q": "canary_acme"}, ["CANARY-acme"]),
+        ({"q": "one free"}, ["The free one"]),
+        ({"q": "%"}, []),
+        ({"owner": "own"}, ["CANARY-acme"]),
+        ({"owner": "free"}, ["The free one"]),
+        ({"state": "off"}, []),
+        ({"state": "on"}, ["CANARY-acme", "The free one"]),
+        ({"state": "withdrawn"}, []),
+        ({"capability": "wreaths"}, ["CANARY-acme"]),
+        ({"capability": "wreath"}, []),
+    ],
+)
+def test_searches_and_filters(admin: Browser, owner: Any, cast: SimpleNamespace, asked: dict[str, str], found: list[str]) -> None:
+    owner.execute("UPDATE agents SET capabilities = '{wreaths}' WHERE owner_tenant_id IS NOT NULL")
+    page = admin.get("agents.index", **asked)
+    assert listed(page) == found
+
+
+@pytest.mark.parametrize("asked", [{"after": "x"}, {"after": "x 00000000"}, {"owner": "theirs"}, {"q": "\x00"}, {"q": "x" * 101}])
+def test_what_cannot_be_asked_for_is_refused_in_words(admin: Browser, asked: dict[str, str]) -> None:
+    page = admin.get("agents.index", expect=422, **asked)
+    assert "Input should" not in page.text
+
+
+def test_pages_lead_through_all_agents_by_name(admin: Browser, owner: Any, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "ROWS", 3)
+    for number in range(7):
+        free = number % 2 == 0
+        row = agent(str(uuid4()), f"more_{number}", None if free else cast.acme.id)
+        put(owner, "agents", {**row, "name": f"m {number}", "sort_key": "m" if number < 4 else f"m {number}"})
+    page, seen = admin.get("agents.index"), []
+    while True:
+        seen += listed(page)
+        further = page.soup.select("nav[aria-label=Pages] a[rel=next]")
+        if not further:
+            break
+        page = admin.get(further[0]["href"])
+    assert len(seen) == len(set(seen)) == 9
+    assert [name for name in seen if not name.startswith("m ")] == ["CANARY-acme", "The free one"]
+
+
+def test_a_plain_user_sees_what_is_on_and_nothing_else(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:
+    admin.post("agents.switch", {"on": "0"}, agent_id=FREE_AGENT, expect=303)
+    user = Browser(app).sign_in(cast.acme.user)
+    page = user.get("agents.index")
+    assert listed(page) == ["CANARY-acme"]
+    assert not page.soup.select("tbody form, [name=state], a[href='/agents/new']")
+    user.get("agents.show", agent_id=FREE_AGENT, expect=404)
+    assert "CANARY-acme" in user.get("agents.show", agent_id=id_of(cast.acme, "agent")).text
+    for door in ("switch", "withdraw", "bring_back", "edit"):
+        user.post(f"agents.{door}", {}, agent_id=id_of(cast.acme, "agent"), expect=403)
+    user.get("agents.new", expect=403)
+    user.post("agents.check", {"configuration": "{}"}, expect=403)
+
+
+def test_the_list_asks_two_statements_and_an_agent_three(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:
+    for address, most in (("/agents", 2), ("/agents?q=free&state=on", 2), (f"/agents/{id_of(cast.acme, 'agent')}", 3)):
+        with counted(app) as seen:
+            admin.get(address)
+        assert len(seen) <= most, "\n\n".join(seen)
+
+
+def test_what_is_counted_is_the_own_organizations_only(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    for tenant in (cast.acme, cast.globex):
+        rows = rows_of(tenant)
+        put(owner, "conversations", rows["conversations"])
+        put(owner, "conversation_agents", {**rows["conversation_agents"], "agent_id": FREE_AGENT, "added_at": "2026-03-01T10:00:00Z"})
+    page = admin.get("agents.index", owner="free")
+    assert page.select_one("td[data-label=Conversations]").get_text(strip=True) == "1"
+    assert "1 Mar 2026" in page.select_one("td[data-label='Last used']").get_text()
+    assert "in 1 conversation of your organization" in admin.get("agents.show", agent_id=FREE_AGENT).text
+
+
+# The switch
+
+
+def test_a_free_agent_is_switched_off_for_one_organization_and_on_again(
+    app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any
+) -> None:
+    neighbour = Browser(app).sign_in(cast.globex.admin)
+    for on, state, action in (("0", "Off", "agent_switched_off"), ("1", "On", "agent_switched_on")):
+        admin.post("agents.switch", {"on": on}, agent_id=FREE_AGENT, expect=303)
+        assert admin.get("agents.index", owner="free").select_one("tbody .mark").get_text() == state
+        assert neighbour.get("agents.index", owner="free").select_one("tbody .mark").get_text() == "On"
+        owner.execute("SELECT tenant_id::text, object_id::text FROM audit_entries WHERE action = %s", (action,))
+        assert owner.fetchall() == [(str(cast.acme.id), FREE_AGENT)]
+        admin.post("agents.switch", {"on": on}, agent_id=FREE_AGENT, expect=303)  # a second time changes nothing
+    owner.execute("SELECT count(*) FROM audit_entries WHERE action LIKE 'agent_%'")
+    assert owner.fetchone() == (2,)
+
+
+def test_the_row_answers_htmx_as_it_is_now(admin: Browser, cast: SimpleNamespace) -> None:
+    row = admin.post("agents.switch", {"on": "0"}, agent_id=id_of(cast.acme, "agent"), expect=200, htmx=True)
+    assert row.select_one("tr")["id"] == f"agent-{id_of(cast.acme, 'agent')}"
+    assert row.select_one(".mark").get_text() == "Off"
+    assert row.select_one("[name=on]")["value"] == "1"
+
+
+def test_an_own_agent_is_switched_itself(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    own = id_of(cast.acme, "agent")
+    admin.post("agents.switch", {"on": "0"}, agent_id=own, expect=303)
+    assert stored(owner, "is_enabled", own) is False
+    owner.execute("SELECT count(*) FROM tenant_agents")
+    assert owner.fetchone() == (0,)
+
+
+# Making and editing
+
+
+def test_an_own_agent_is_made_and_its_configuration_comes_back_exactly(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    written = '{\n  "b": 1.50,\n  "a": [1e2, 100000000000000000000001, "ä \\u00e4 </textarea>"],   "b2": {}\n}'
+    page = make(admin, name="Blümen-Rat", configuration=written.replace("\n", "\r\n"), capabilities="wreaths, roses\nwreaths")
+    id_ = page.location.rpartition("/")[2]
+    assert stored(owner, "configuration_template::text", id_) == written
+    assert stored(owner, "agent_type", id_) == "BLUMEN_RAT"
+    assert stored(owner, "capabilities", id_) == ["wreaths", "roses"]
+    assert (stored(owner, "owner_tenant_id::text", id_), stored(owner, "is_free_agent", id_)) == (str(cast.acme.id), False)
+    assert stored(owner, "created_by::text", id_) == str(cast.acme.admin.id)
+    shown = admin.get("agents.edit", agent_id=id_)
+    assert shown.form(f"main form[action='/agents/{id_}/edit']")["configuration"].lstrip("\n") == written
+    assert admin.get("agents.show", agent_id=id_).select_one("pre").get_text() == written
+    edit(admin, id_, description="For the spring.")
+    assert stored(owner, "configuration_template::text", id_) == written
+    assert stored(owner, "version", id_) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("name", "", "Enter a name."),
+        ("agent_type", "AB", "3 to 64 letters"),
+        ("agent_type", "9LIVES", "3 to 64 letters"),
+        ("agent_type", "<b>", "3 to 64 letters"),
+        ("agent_type", "X" * 65, "3 to 64 letters"),
+        ("agent_type", "CANARY_ACME", "has the type CANARY_ACME already"),
+        ("capabilities", "x" * 61, "longer than 60"),
+        ("capabilities", "\n".join(map(str, range(21))), "at most 20"),
+        ("configuration", '{"a": 1, "a": 2}', "Line 1, column 10 (a): this key stands twice"),
+        ("configuration", '{\n "n": NaN}', "Line 2, column 7: NaN is no number"),
+        ("configuration", '{"n": 1e400}', "too large"),
+        ("configuration", "[1]", "has to be an object"),
+        ("configuration", "", "a value is missing here"),
+        ("configuration", '{"t": "\\u0000"}', "U+0000"),
+        ("configuration", '{"a":' * 21 + "1" + "}" * 21, "deeper than 20"),
+        ("configuration", '{"t": "' + "x" * 70_000 + '"}', "larger than 64 KiB"),
+        ("configuration", '{"deep": {"key": "sk-proj-abcdefghijklmnopqrstuvwx"}}', "(deep.key): this looks like a secret key"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_beside_its_field(admin: Browser, owner: Any, field: str, typed: str, sentence: str) -> None:
+    page = make(admin, expect=422, **{field: typed})
+    assert sentence in page.fault(field)
+    if field == "configuration":
+        assert page.form("main form[action='/agents/new']")["configuration"].lstrip("\n") == typed  # nothing that was typed is lost
+        quick = admin.post("agents.check", {"configuration": typed}, expect=200)
+        assert sentence in quick.select_one(".refused").get_text()
+    owner.execute("SELECT count(*) FROM agents WHERE name = 'Flower advice'")
+    assert owner.fetchone() == (0,)
+
+
+def test_what_a_form_may_not_say_counts_for_nothing(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    forged = {
+        "id": FREE_AGENT, "is_free_agent": "1", "owner_tenant_id": str(cast.globex.id), "created_by": str(cast.globex.admin.id),
+        "is_active": "", "sort_key": "0", "created_at": "2000-01-01",
+    }  # fmt: skip
+    id_ = make(admin, **forged).location.rpartition("/")[2]
+    assert id_ != FREE_AGENT
+    owner.execute("SELECT is_free_agent, owner_tenant_id::text, is_active, sort_key, version FROM agents WHERE id = %s", (id_,))
+    assert owner.fetchone() == (False, str(cast.acme.id), True, "flower advice", 1)
+    edit(admin, id_, **forged)
+    owner.execute("SELECT is_free_agent, owner_tenant_id::text, is_active FROM agents WHERE id = %s", (id_,))
+    assert owner.fetchone() == (False, str(cast.acme.id), True)
+
+
+def test_an_org_admin_changes_no_free_agent_and_learns_who_can(app: Flask, admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    for door in ("edit", "withdraw", "bring_back"):
+        page = admin.post(f"agents.{door}", {"name": "Mine now"}, agent_id=FREE_AGENT, expect=403)
+        assert "Ask a super admin of the portal." in page.text
+    Browser(app).sign_in(cast.platform.admin).post("agents.withdraw", {}, agent_id=FREE_AGENT, expect=403)
+    assert (stored(owner, "name", FREE_AGENT), stored(owner, "is_active", FREE_AGENT)) == ("The free one", True)
+
+
+def test_a_super_admin_changes_a_free_agent_for_everybody(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
+    above = Browser(app).sign_in(cast.platform.super)
+    edit(above, FREE_AGENT, name="For all of you")
+    assert listed(admin.get("agents.index", owner="free")) == ["For all of you"]
+    above.post("agents.withdraw", {}, agent_id=FREE_AGENT, expect=303)
+    admin.get("agents.show", agent_id=FREE_AGENT, expect=404)
+    assert listed(admin.get("agents.index", owner="free")) == []
+    assert listed(above.get("agents.index", state="withdrawn")) == ["For all of you"]
+    above.post("agents.bring_back", {}, agent_id=FREE_AGENT, expect=303)
+    assert listed(admin.get("agents.index", owner="free")) == ["For all of you"]
+
+
+def test_a_neighbours_agent_is_as_unknown_as_none(admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
+    theirs = id_of(cast.globex, "agent")
+    for id_ in (theirs, str(uuid4())):
+        answers = [admin.get(f"agents.{door}", agent_id=id_, expect=404).text for door in ("show", "edit")]
+        answers += [admin.post(f"agents.{door}", {"on": "0"}, agent_id=id_, expect=404).text for door in ("switch", "withdraw", "edit")]
+        assert len({answer.replace(id_, "") for answer in answers}) == 1
+    assert stored(owner, "is_enabled", theirs) is True
+    make(admin, agent_type="CANARY_GLOBEX")  # a type that a neighbour has is free here
+
+
+def test_a_type_is_free_again_once_its_agent_is_withdrawn(admin: Browser, cast: SimpleNamespace) -> None:
+    own = id_of(cast.acme, "agent")
+    admin.post("agents.withdraw", {}, agent_id=own, expect=303)
+    assert listed(admin.get("agents.index", state="withdrawn")) == ["CANARY-acme"]
+    make(admin, agent_type="CANARY_ACME")
+    page = admin.post("agents.bring_back", {}, agent_id=own, expect=422)
+    assert "has the type CANARY_ACME already" in page.text
+
+
+def test_two_editors_lose_nothing(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
+    own = id_of(cast.acme, "agent")
+    form = admin.get("agents.edit", agent_id=own).form(f"main form[action='/agents/{own}/edit']")
+    edit(Browser(app).sign_in(cast.acme.admin2), own, name="Theirs", description="From the other")
+    page = admin.post("agents.edit", {**form, "name": "Mine"}, agent_id=own, expect=409)
+    assert "Somebody else saved this agent" in page.text
+    both = [cell.get_text(strip=True) for cell in page.select("#conflict td")]
+    assert both == ["Theirs", "Mine", "From the other"]
+    now = page.form(f"main form[action='/agents/{own}/edit']")
+    assert (now["name"], now["description"].strip()) == ("Mine", "From the other")
+    admin.post("agents.edit", now, agent_id=own, expect=303)
+    assert (stored(owner, "name", own), stored(owner, "description", own)) == ("Mine", "From the other")
+
+
+def test_of_twenty_agents_of_one_type_at_once_one_is_made(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
+    browsers = [Browser(app).sign_in(cast.acme.admin) for _ in range(20)]
+    forms = [browser.get("agents.new").form("main form[action='/agents/new']") for browser in browsers]
+    statuses: list[int] = []
+
+    def send(browser: Browser, form: dict[str, str]) -> None:
+        said = {**form, "name": "At once", "agent_type": "AT_ONCE", "configuration": "{}"}
+        statuses.append(browser.client.post("/agents/new", data=said).status_code)
+
+    threads = [threading.Thread(target=send, args=pair) for pair in zip(browsers, forms, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [303, *[422] * 19]
+    owner.execute("SELECT count(*) FROM agents WHERE agent_type = 'AT_ONCE'")
+    assert owner.fetchone() == (1,)
+
+
+def test_a_form_that_is_sent_twice_makes_one_agent(admin: Browser, owner: Any) -> None:
+    form = admin.get("agents.new").form("main form[action='/agents/new']")
+    admin.post("agents.new", {**form, "name": "Once", "configuration": "{}"}, expect=303)
+    admin.post("agents.new", {**form, "name": "Once", "agent_type": "ANOTHER", "configuration": "{}"}, expect=409)
+    owner.execute("SELECT count(*) FROM agents WHERE name = 'Once'")
+    assert owner.fetchone() == (1,)
+
+
+def test_the_history_of_an_agent_is_told_without_its_configuration(admin: Browser, cast: SimpleNamespace) -> None:
+    own = id_of(cast.acme, "agent")
+    edit(admin, own, configuration='{"prompt": "a secret of the house"}', name="Renamed")
+    told = [" ".join(item.get_text().split()) for item in admin.get("agents.show", agent_id=own).select(".happened p")]
+    assert told == [
+        "CANARY-acme Admin changed an agent; name: CANARY-acme →became Renamed; configuration template: nothing →became changed"
+    ]
+    assert "a secret of the house" not in admin.get("audit.index", about="agent").text
+
+
+# What comes with the portal
+
+
+def test_the_catalogue_is_brought_in_once_and_follows_only_what_nobody_changed(
+    app: Flask, settings: Settings, cast: SimpleNamespace, owner: Any
+) -> None:
+    def load() -> int:
+        with closing(connect(settings.platform_database_url)) as connection:
+            return shipped.load(connection)
+
+    assert load() == 10
+    assert load() == 0
+    owner.execute("SELECT agent_type FROM agents WHERE is_free_agent AND is_active ORDER BY 1")
+    assert [row[0] for row in owner.fetchall()] == [
+        "COMPLIANCE", "EMERGENCY", "FINANCIAL_SERVICES", "GRIEF_SUPPORT", "INVENTORY", "MODERATOR", "REGULATORY",
+        "RELIGIOUS_TRADITIONS", "SENSITIVE_CHAT", "WEB_SEARCH",
+    ]  # fmt: skip
+    owner.execute("SELECT id::text FROM agents WHERE agent_type IN ('EMERGENCY', 'INVENTORY') ORDER BY agent_type")
+    changed, withdrawn = (row[0] for row in owner.fetchall())
+    above = Browser(app).sign_in(cast.platform.super)
+    edit(above, changed, name="First aid")
+    above.post("agents.withdraw", {}, agent_id=withdrawn, expect=303)
+    owner.execute("UPDATE agents SET description = 'An older text' WHERE agent_type = 'MODERATOR'")
+    assert load() == 1
+    assert stored(owner, "name", changed) == "First aid"
+    owner.execute("SELECT count(*) FROM agents WHERE agent_type = 'INVENTORY'")
+    assert owner.fetchone() == (1,)
+    assert Browser(app).sign_in(cast.acme.user).get("agents.index").text.count("never") == 9
+
+
+def test_the_command_says_what_it_did(app: Flask, cast: SimpleNamespace) -> None:
+    told = app.test_cli_runner().invoke(args=["load-catalogue"])
+    assert (told.exit_code, told.output) == (0, "10 of 10 free agents were brought in or follow a newer text.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("Flower advice", "FLOWER_ADVICE"),
+        ("  Blümen – Rat ", "BLUMEN_RAT"),
+        ("4 seasons", "SEASONS"),
+        ("花", ""),
+        ("ab", ""),
+        ("x" * 90, "X" * 64),
+    ],
+)
+def test_a_name_suggests_a_type(name: str, suggested: str) -> None:
+    assert suggested_type(name) == suggested
