@@ -120,7 +120,10 @@
   document.addEventListener("htmx:after:swap", (event) => {
     const { target, response, sourceElement } = event.detail.ctx;
     sourceElement?.closest?.("dialog")?.close();
-    if (target?.matches?.("dialog") && !target.open) target.showModal();
+    if (target?.matches?.("dialog") && !target.open) {
+      sourceElement?.closest?.("[popover]")?.hidePopover(); // gives the focus back to its button, and the dialog will too
+      target.showModal();
+    }
     const swapped = (target?.id && byId(target.id)) || target;
     if (!swapped?.matches) return;
     localTimes(document);

@@ -64,7 +64,7 @@ def test_the_table_lets_one_select_rows_without_script(admin: Browser, cast: Sim
 def test_the_preview_says_who_changes_and_who_not_and_why_and_changes_nothing(admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     before = states(owner, cast.acme)
     page = preview(admin, "deactivate", ids(*cast.acme.people.values()))
-    assert page.heading == "Deactivate: 3 of 6"
+    assert page.heading == "Deactivate 3 of 6 accounts"
     told = fates(page)
     assert {name for name, fate in told.items() if fate == "changed"} == {"user", "user2", "admin2"}
     assert told["admin"] == "not changed Nobody changes the own role or state. Ask another administrator of your organization."
@@ -435,7 +435,7 @@ def test_above_a_thousand_it_is_a_job_that_reports_and_can_be_undone(
 ) -> None:
     add(owner, cast.acme, 1500)
     page = preview(admin, "deactivate", all="1", search="")
-    assert page.heading == "Deactivate: 1,503 of 1,506"
+    assert page.heading == "Deactivate 1,503 of 1,506 accounts"
     form = {field["name"]: field["value"] for field in page.select("main form input")}
     admin.post("bulk.act", form)
     assert admin.page.location.startswith("/jobs/")

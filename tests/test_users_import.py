@@ -238,7 +238,7 @@ def test_a_long_list_of_fates_has_parts(admin: Browser, work: Any, monkeypatch: 
 
 def test_people_are_invited_with_mails_as_if_one_by_one(app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
     page = imported(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\nOla@X.example,,,organization admin\n")
-    assert "2 people were imported as invited" in page.text
+    assert "2 people were imported and invited." in page.text
     owner.execute(
         "SELECT email, email_key, first_name, role, state, sort_key, search_text FROM users WHERE email ILIKE '%@x.example' ORDER BY role"
     )

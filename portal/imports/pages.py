@@ -12,6 +12,7 @@ from portal.imports import services
 from portal.imports.commands import LARGEST
 from portal.imports.forms import BeginForm, FileForm
 from portal.imports.models import Upload
+from portal.mail import services as mail
 from portal.responses import go_to, page
 
 blueprint = Blueprint("imports", __name__, url_prefix="/users/import")
@@ -25,7 +26,7 @@ def new(actor: Actor) -> Response:
     form = FileForm()
     if form.carry_out(services.take, by=actor):
         return go_to("jobs.show", job_id=form.result.id)
-    return page("imports/new.html", status=form.status, form=form)
+    return page("imports/new.html", status=form.status, form=form, mail_is_sent=mail.is_configured())
 
 
 @blueprint.get("/<uuid:upload_id>")

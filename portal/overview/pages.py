@@ -35,7 +35,7 @@ def figures(overview: services.Overview) -> dict[str, Any]:
         "as_of": as_of,
         "figures": [
             ("Active users", overview.active_people, accounts),
-            ("Deactivated users", overview.people - overview.active_people, accounts),
+            ("Not active", overview.people - overview.active_people, f"invited, waiting, deactivated or removed; {accounts}"),
             ("Sessions open now", overview.open_sessions, "from the sessions"),
         ],
         "users_by_role": overview.roles,

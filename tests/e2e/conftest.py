@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,12 +34,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def address(cluster: Any, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def serving(cluster: Any, database: str, instance: Path, **settings: object) -> Iterator[str]:
     """The portal served on a free port, on the worker's own database."""
     server = make_server("127.0.0.1", 0, None, threaded=True)
     address = f"http://localhost:{server.server_port}"
-    server.app = create_app(cluster.settings(database, tmp_path_factory.mktemp("served"), public_url=address, pool_size=10))
+    server.app = create_app(cluster.settings(database, instance, public_url=address, pool_size=10, **settings))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield address
@@ -46,18 +47,24 @@ def address(cluster: Any, database: str, tmp_path_factory: pytest.TempPathFactor
     thread.join()
 
 
+@pytest.fixture(scope="session")
+def address(cluster: Any, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(cluster, database, tmp_path_factory.mktemp("served")) as address:
+        yield address
+
+
 Open = Callable[..., Page]
 
 
 @pytest.fixture
 def tab(chromium: Browser, address: str, cast: SimpleNamespace) -> Iterator[Open]:
-    """`tab(width=…, dark=…, script=…)` opens a fresh browser window; what its console and its CSP complain about fails the test."""
+    """`tab(size=…, dark=…, script=…)` opens a fresh browser window; what its console and its CSP complain about fails the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def open_tab(*, size: Any = WIDE, dark: bool = False, script: bool = True, **options: Any) -> Page:
         context = chromium.new_context(
-            base_url=address, viewport=size, color_scheme="dark" if dark else "light", java_script_enabled=script,
+            base_url=options.pop("base_url", address), viewport=size, color_scheme="dark" if dark else "light", java_script_enabled=script,
             locale=options.pop("locale", "en-IE"), reduced_motion="reduce", **options,
         )  # fmt: skip
         contexts.append(context)

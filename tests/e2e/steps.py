@@ -19,6 +19,16 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def sound_in_every_look(page: Page, what: str) -> None:
+    """For pages that only a live link or an act leads to."""
+    for name, size, dark in LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        sound(page, f"{what}, {name}")
+        assert overflow(page) <= 0, f"{what}, {name}"
+    page.set_viewport_size(WIDE)
+
+
 def sign_in(page: Page, person: Any) -> None:
     page.goto(f"/sign-in?organization={person.subdomain}")
     page.get_by_label("E-mail or username").fill(person.email)

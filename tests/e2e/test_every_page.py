@@ -13,8 +13,8 @@ from tests.e2e.conftest import Open
 from tests.e2e.steps import LOOKS, overflow, sign_in, sound
 from tests.test_doors import PUBLIC, path_of
 
-# Doors that answer GET with something else than a page: fragments, files, what machines read; and pages that only a live link opens,
-# of which tests/e2e/test_joining.py looks at the first.
+# Doors that answer GET with something else than a page: fragments, files, what machines read; and pages that only a live link or an act
+# leads to, which test_joining.py, test_links_by_mail.py and test_many_users.py look at.
 NO_PAGES = {
     "invitations.accept",
     "forgotten.reset",

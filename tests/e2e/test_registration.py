@@ -181,6 +181,16 @@ def test_a_first_visit_stays_small(tab: Open) -> None:
     assert sum(sizes) < 60_000, sum(sizes)
 
 
+def register(page: Page) -> str:
+    """The first of the organizations, whose administrator is signed in then; returns its subdomain."""
+    page.goto("/register")
+    fill_in(page, ORGANIZATIONS[0])
+    subdomain = page.locator("#subdomain").input_value()
+    page.get_by_role("button", name="Register and sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    return subdomain
+
+
 def fill_in(page: Page, organization: dict[str, Any]) -> None:
     """What a person types, top to bottom; the name and the subdomain where they are still empty."""
     first, last = organization["person"]

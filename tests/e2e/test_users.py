@@ -1,15 +1,19 @@
 """An administrator finds people and acts on their accounts in a real browser: by mouse, by keyboard and without script."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.crowd import INVITED, REMOVED, person, put
-from tests.e2e.conftest import NARROW, Open
+from tests.crowd import INVITED, NOW, REMOVED, person, put
+from tests.e2e.conftest import NARROW, WIDE, Open
 from tests.e2e.steps import LOOKS, overflow, sign_in, sound
+from tests.e2e.test_many_users import FIRST, LAST
+from tests.e2e.test_registration import register
 
 
 @pytest.fixture
@@ -40,6 +44,20 @@ def rows(page: Page) -> Locator:
     return page.locator("#users tbody tr")
 
 
+def manage(page: Page, name: str) -> Locator:
+    """The row of somebody, with what can be done opened."""
+    one = row(page, name)
+    one.get_by_role("button", name=f"Manage {name}").click()
+    return one
+
+
+def change_role(page: Page, name: str, role: str) -> Locator:
+    one = manage(page, name)
+    one.get_by_label(f"Role of {name}").select_option(label=role)
+    one.get_by_role("button", name=f"Change the role of {name}").click()
+    return one
+
+
 def counted(page: Page) -> Locator:
     return page.locator(".counted [role=status]")
 
@@ -47,7 +65,6 @@ def counted(page: Page) -> Locator:
 def test_people_are_found_while_typing_filtered_and_sorted(users: Page, picture: Callable[[Page, str], None]) -> None:
     page = users
     expect(counted(page)).to_have_text("1–25 of 65")
-    picture(page, "users")
     page.locator("body").press("/")
     search = page.get_by_label("Name, username or e-mail")
     expect(search).to_be_focused()
@@ -112,16 +129,12 @@ def test_a_role_is_changed_in_the_row_and_a_refusal_is_said_there(users: Page, o
     page = users
     page.get_by_label("Name, username or e-mail").fill("mara")
     expect(rows(page)).to_have_count(1)
-    mara = row(page, "Mara Ortiz")
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="Organization admin")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
+    mara = change_role(page, "Mara Ortiz", "Organization admin")
     expect(mara.get_by_role("status")).to_have_text("Mara Ortiz is now organization admin, and signs in anew.")
     owner.execute("UPDATE sessions SET confirmed_at = now() - interval '1 hour'")
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="User")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
+    change_role(page, "Mara Ortiz", "User")
     expect(mara.get_by_role("status")).to_contain_text("is now user")
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="Organization admin")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
+    change_role(page, "Mara Ortiz", "Organization admin")
     expect(mara.get_by_role("alert")).to_contain_text("once more")
     expect(mara.get_by_label("Your password")).to_be_focused()
     expect(mara.get_by_label("Role of Mara Ortiz")).to_have_value("org_admin")
@@ -146,8 +159,9 @@ def test_somebody_is_deactivated_through_the_dialog_and_reactivated(
     page.get_by_label("Name, username or e-mail").fill("user@acme")
     expect(rows(page)).to_have_count(1)
     one, dialog = rows(page).first, page.get_by_role("dialog")
-    opens = one.get_by_role("link", name="Deactivate")
+    opens = one.get_by_role("button", name="Manage CANARY-acme User")
     opens.click()
+    one.get_by_role("link", name="Deactivate").click()
     expect(dialog).to_be_visible()
     expect(dialog).to_have_accessible_name("Deactivate CANARY-acme User?")
     expect(dialog.locator(":focus")).to_have_count(1)
@@ -162,16 +176,19 @@ def test_somebody_is_deactivated_through_the_dialog_and_reactivated(
     expect(dialog).to_be_hidden()
     expect(opens).to_be_focused()
     opens.press("Enter")
+    one.get_by_role("link", name="Deactivate").press("Enter")
     dialog.get_by_role("link", name="Keep active").click()
     expect(dialog).to_be_hidden()
     expect(opens).to_be_focused()
     opens.click()
+    one.get_by_role("link", name="Deactivate").click()
     dialog.get_by_role("button", name="Deactivate").click()
     expect(dialog).to_be_hidden()
     expect(one.get_by_role("status")).to_have_text("CANARY-acme User is deactivated and signed out everywhere.")
     expect(one.locator(":focus")).to_have_count(1)
     theirs.get_by_role("link", name="Overview").first.click()
     expect(theirs.get_by_role("heading", level=1)).to_have_text("Sign in")
+    opens.click()
     one.get_by_role("button", name="Reactivate").click()
     expect(one.get_by_role("status")).to_have_text("CANARY-acme User can sign in again.")
     expect(one.locator(":focus")).to_have_count(1)
@@ -182,7 +199,7 @@ def test_a_dialog_over_an_account_that_changed_meanwhile_says_why_not(users: Pag
     page = users
     page.get_by_label("Name, username or e-mail").fill("mara")
     expect(rows(page)).to_have_count(1)
-    one, dialog = row(page, "Mara Ortiz"), page.get_by_role("dialog")
+    one, dialog = manage(page, "Mara Ortiz"), page.get_by_role("dialog")
     one.get_by_role("link", name="Deactivate").click()
     expect(dialog).to_be_visible()
     owner.execute("UPDATE users SET is_active = false WHERE last_name = 'Ortiz'")
@@ -192,7 +209,7 @@ def test_a_dialog_over_an_account_that_changed_meanwhile_says_why_not(users: Pag
     owner.execute("UPDATE users SET is_active = true WHERE last_name = 'Ortiz'")
     page.reload()
     owner.execute("UPDATE users SET is_active = false WHERE last_name = 'Ortiz'")
-    one.get_by_role("link", name="Deactivate").click()
+    manage(page, "Mara Ortiz").get_by_role("link", name="Deactivate").click()
     expect(dialog).to_contain_text("Only an active account can be deactivated.")
     sound(page, "a dialog that says why not")
     dialog.get_by_role("link", name="Back").click()
@@ -202,7 +219,7 @@ def test_a_dialog_over_an_account_that_changed_meanwhile_says_why_not(users: Pag
 def test_an_administrator_whose_session_ended_is_led_to_the_sign_in_page_from_a_row(users: Page, owner: Any) -> None:
     page = users
     owner.execute("DELETE FROM sessions")
-    rows(page).nth(3).get_by_role("button", name="Sign out").click()
+    manage(page, "Person 00010").get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
@@ -214,16 +231,12 @@ def test_everything_is_done_without_script(tab: Open, crowded: SimpleNamespace, 
     page.locator("#state").select_option(label="Active")
     page.get_by_role("button", name="Search").click()
     expect(counted(page)).to_have_text("1–1 of 1")
-    mara = row(page, "Mara Ortiz")
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="Organization admin")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
+    change_role(page, "Mara Ortiz", "Organization admin")
     expect(page.locator(".notice").first).to_contain_text("Mara Ortiz is now organization admin")
     expect(counted(page)).to_have_text("1–1 of 1")  # still the search
     owner.execute("UPDATE sessions SET confirmed_at = now() - interval '1 hour'")
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="User")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="Organization admin")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
+    change_role(page, "Mara Ortiz", "User")
+    change_role(page, "Mara Ortiz", "Organization admin")
     expect(page.locator("#faults")).to_contain_text("once more")
     expect(page.get_by_label("Role", exact=True)).to_have_value("org_admin")
     page.get_by_label("Your password").fill(crowded.acme.admin.password)
@@ -234,13 +247,13 @@ def test_everything_is_done_without_script(tab: Open, crowded: SimpleNamespace, 
     page.get_by_role("button", name="Deactivate").click()
     expect(page.locator(".notice").first).to_contain_text("is deactivated")
     page.goto("/users?q=mara")
-    row(page, "Mara Ortiz").get_by_role("button", name="Reactivate").click()
+    manage(page, "Mara Ortiz").get_by_role("button", name="Reactivate").click()
     expect(row(page, "Mara Ortiz")).to_contain_text("Active")
-    row(page, "Mara Ortiz").get_by_role("button", name="Sign out").click()
+    manage(page, "Mara Ortiz").get_by_role("button", name="Sign out").click()
     expect(page.locator(".notice").first).to_contain_text("signed out everywhere")
-    row(page, "Mara Ortiz").get_by_role("link", name="Deactivate").click()
+    manage(page, "Mara Ortiz").get_by_role("link", name="Deactivate").click()
     page.get_by_role("button", name="Deactivate").click()
-    page.get_by_role("link", name="Mara Ortiz").click()
+    page.get_by_role("link", name="Mara Ortiz", exact=True).click()
     page.get_by_role("link", name="Remove").click()
     page.get_by_label("Full name").fill("Somebody else")
     page.get_by_role("button", name="Remove for good").click()
@@ -249,16 +262,18 @@ def test_everything_is_done_without_script(tab: Open, crowded: SimpleNamespace, 
     page.get_by_role("button", name="Remove for good").click()
     expect(page.locator(".notice").first).to_contain_text("The account was removed.")
     page.goto("/users")
-    page.get_by_role("columnheader", name="Since").get_by_role("link").click()
-    expect(page.get_by_role("columnheader", name="Since")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("columnheader", name="Last sign-in").get_by_role("link").click()
+    expect(page.get_by_role("columnheader", name="Last sign-in")).to_have_attribute("aria-sort", "ascending")
     page.get_by_role("link", name="Next", exact=True).click()
     expect(counted(page)).to_have_text("26–50 of 64")
     page.get_by_text("Columns and rows").click()
-    page.get_by_role("checkbox", name="Username").uncheck()
+    page.get_by_role("checkbox", name="Username").check()
+    page.get_by_role("checkbox", name="E-mail").uncheck()
     page.get_by_role("radio", name="100").check()
     page.get_by_role("button", name="Keep this on my account").click()
     expect(counted(page)).to_have_text("1–64 of 64")
-    expect(page.get_by_role("columnheader", name="Username")).to_have_count(0)
+    expect(page.get_by_role("columnheader", name="Username")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="E-mail")).to_have_count(0)
 
 
 def test_the_administration_is_handed_over(users: Page, crowded: SimpleNamespace) -> None:
@@ -282,11 +297,15 @@ def test_the_keyboard_alone_finds_somebody_changes_the_role_and_deactivates(user
     page.keyboard.press("/")
     page.keyboard.type("mara")
     expect(rows(page)).to_have_count(1)
+    tab_to(page, "Manage Mara Ortiz")
+    page.keyboard.press("Enter")
     tab_to(page, "Role of Mara Ortiz")
     page.keyboard.type("Org")
     tab_to(page, "Change the role of Mara Ortiz")
     page.keyboard.press("Enter")
     expect(row(page, "Mara Ortiz").get_by_role("status")).to_contain_text("is now organization admin")
+    tab_to(page, "Manage Mara Ortiz")
+    page.keyboard.press("Enter")
     tab_to(page, "Deactivate Mara Ortiz")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -294,11 +313,23 @@ def test_the_keyboard_alone_finds_somebody_changes_the_role_and_deactivates(user
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(row(page, "Mara Ortiz").get_by_role("status")).to_contain_text("is deactivated")
+    tab_to(page, "Manage Mara Ortiz")
+    page.keyboard.press("Enter")
     tab_to(page, "Reactivate Mara Ortiz")
     page.keyboard.press("Enter")
     expect(row(page, "Mara Ortiz").get_by_role("status")).to_contain_text("can sign in again")
     owner.execute("SELECT role, state FROM users WHERE last_name = 'Ortiz'")
     assert owner.fetchone() == ("org_admin", "active")
+
+
+def people_of_a_house(tenant: UUID) -> Iterator[dict[str, Any]]:
+    """Sixty people with names that people have, and each with a state and a last sign-in of some time."""
+    states: dict[int, dict[str, Any]] = {2: {**INVITED, "username": None}, 5: {"is_active": False}, 11: {"role": "org_admin"}}
+    for number in range(60):
+        first, last = FIRST[number % 18], LAST[number * 7 % 17]
+        account = {"username": f"{first}.{last}".lower(), "email": f"{first[0]}.{last}@quiet-harbour.example".lower()}
+        seen = None if number % 13 == 2 else NOW - timedelta(hours=number * 5)
+        yield person(tenant, number, first_name=first, last_name=last, last_sign_in_at=seen, **{**account, **states.get(number % 13, {})})
 
 
 def tab_to(page: Page, name: str) -> None:
@@ -309,6 +340,22 @@ def tab_to(page: Page, name: str) -> None:
         if " ".join(str(said).split()) == name:
             return
     raise AssertionError(f"Tab does not lead to {name}")
+
+
+def test_a_row_is_one_line_and_the_table_fits_beside_the_navigation(tab: Open, owner: Any, picture: Callable[[Page, str], None]) -> None:
+    """44 pixels, 36 where the reader wants tables close together; 24 at least for whatever is pressed."""
+    page = tab()
+    owner.execute("SELECT id FROM tenants WHERE subdomain = %s", [register(page)])
+    put(owner, list(people_of_a_house(UUID(owner.fetchone()[0]))))
+    for height, density in ((36, "compact"), (44, "comfortable")):
+        owner.execute("UPDATE users SET density = %s", [density])
+        page.goto("/users")
+        assert set(page.evaluate("[...document.querySelectorAll('#users tbody tr')].map((row) => row.offsetHeight)")) == {height}
+        assert page.evaluate("((box) => box.scrollWidth - box.clientWidth)(document.querySelector('.table-box'))") <= 0
+        assert min(page.evaluate("[...document.querySelectorAll('#users .opens')].map((button) => button.offsetHeight)")) >= 24
+    page.set_viewport_size({**WIDE, "height": 1_800})
+    rows(page).nth(3).get_by_role("button", name="Manage").click()
+    picture(page, "users")
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])
@@ -324,6 +371,9 @@ def test_a_full_table_has_no_fault_of_accessibility(
         assert overflow(page) <= 0
         picture(page, f"users{path.removeprefix('/users').translate(str.maketrans('?=&/', '----'))[:24]}-{name}")
     page.goto("/users?q=person&state=deactivated")
+    rows(page).first.get_by_role("button", name="Manage").click()
+    sound(page, "a row with its menu open")
+    picture(page, f"users-menu-{name}")
     page.get_by_role("button", name="Reactivate").click()
     expect(rows(page).get_by_role("status")).to_be_visible()
     sound(page, "a row with a notice")
@@ -333,13 +383,12 @@ def test_a_narrow_window_shows_every_row_as_a_card(tab: Open, crowded: SimpleNam
     page = tab(size=NARROW)
     sign_in(page, crowded.acme.admin)
     page.goto("/users?q=mara")
-    mara = row(page, "Mara Ortiz")
+    mara = manage(page, "Mara Ortiz")
     mara.get_by_role("link", name="Deactivate").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     picture(page, "users-deactivate-narrow")
     assert overflow(page) <= 0
     page.keyboard.press("Escape")
-    mara.get_by_label("Role of Mara Ortiz").select_option(label="Organization admin")
-    mara.get_by_role("button", name="Change the role of Mara Ortiz").click()
+    change_role(page, "Mara Ortiz", "Organization admin")
     expect(mara.get_by_role("status")).to_contain_text("is now organization admin")
     assert overflow(page) <= 0
