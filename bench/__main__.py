@@ -8,7 +8,7 @@ from importlib import import_module
 from bench.report import DOCUMENT, described, put, written
 from portal.system import StartRefused, say
 
-PARTS = ("foundation",)
+PARTS = ("foundation", "users")
 
 
 def main() -> int:

@@ -88,6 +88,15 @@ def smallest_page(place: Instance, rows: int = 1_000_000) -> Iterator[tuple[Serv
             yield served, cookie
 
 
+def backends(database: str) -> list[int]:
+    """The server processes of whoever is connected to a database, by the address of its superuser."""
+    with closing(connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()""")
+        return [pid for (pid,) in cursor]
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
