@@ -31,6 +31,7 @@ DOORS = {
     "sentences",
     "words",
     "charts",
+    "rows",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {"values", "errors", "sentences", "commands"},
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
-    "finding": {"extensions", "models", "commands", "errors", "values"},
+    "finding": {"database", "models", "commands", "errors", "values"},
     "services": {
         *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),
         *("work", "outbox", "letters", "servers"),
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "responses": {"extensions", "errors", "config"},
     "headers": {"extensions", "errors"},
     "words": {"config", "policy", "sentences", "signing", "values"},
+    "rows": {"actor", "finding", "forms", "policy", "rendering", "signing", "words"},
     "signing": set(),
     "charts": set(),
     "assets": set(),

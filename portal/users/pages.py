@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, Response, request, url_for
 from pydantic import ValidationError
@@ -18,11 +18,12 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release, rollback
 from portal.forms import ModelForm
-from portal.responses import csv_download, go_to, inline, page, page_or_fragment
+from portal.responses import address, csv_download, go_to, inline, page, page_or_fragment
 from portal.users import finding, services
 from portal.users.commands import ROWS, SORTS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
+from portal.users.rows import drawn
 from portal.values import csv_line
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
@@ -64,8 +65,8 @@ def index(actor: Actor) -> Response:
         chips=_chips(asked),
         roles=policy.grantable_roles(actor),
         known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
-        role_form=RoleForm(formdata=None),
-        back=request.query_string.decode("ascii", "ignore"),
+        to=lambda **other: _address(asked.query(**other)),
+        drawn=drawn(found.rows, actor, shown=_shown(actor), back=request.query_string.decode("ascii", "ignore")),
     )
 
 
@@ -195,7 +196,12 @@ def _chips(asked: FindUsers) -> list[tuple[str, str]]:
         "verified": asked.verified and VERIFIED[asked.verified],
         "signed_in": asked.signed_in and SIGNED_IN[asked.signed_in],
     }
-    return [(word, url_for("users.index", **asked.query(**{name: None}))) for name, word in words.items() if word]
+    return [(word, _address(asked.query(**{name: None}))) for name, word in words.items() if word]
+
+
+def _address(query: dict[str, str]) -> str:
+    """Where the list is that a query means; `url_for` takes its time, and a page leads to a dozen of them."""
+    return f"{address('users.index')}?{urlencode(query)}" if query else address("users.index")
 
 
 def _carried_out(form: ModelForm, act: Callable[..., Any], user: User, actor: Actor) -> bool:
