@@ -135,8 +135,9 @@ def _account(
         "updated_at": created if state in EPOCHS else None,
         "removed_at": dice.uniform(0, 1) * (NOW - created) + created if state == "removed" else None,
     }
-    if state == "invited":
-        row |= dict.fromkeys(("first_name", "last_name", "username", "hashed_password"))
+    if state == "invited":  # some by their address alone, most by a file that names them
+        unknown = ("first_name", "last_name") if dice.random() < 0.25 else ()
+        row |= dict.fromkeys(("username", "hashed_password", *unknown))
     keys = keys_of(first_name=row["first_name"], last_name=row["last_name"], username=row["username"], email=row["email"])
     row |= {**keys, "username_key": row["username"], "email_key": row["email"]}  # plain small letters are their own key
     return row | ERASURE if state == "removed" else row

@@ -22,7 +22,7 @@ from portal.users.commands import SORTS, Cursor
 from portal.users.models import ORDERS
 from tests.statements import counted
 
-SIZES = {"thousand": 1_000, "hundred-thousand": 3_000, "million": 10_000}
+SIZES = {"thousand": 1_000, "hundred-thousand": 100_000, "million": 1_000_000}
 FILTERS = {
     "role": ("user", "org_admin"),
     "state": ("active", "deactivated", "invited", "waiting", "removed"),
@@ -32,7 +32,7 @@ FILTERS = {
 SEARCHES = {  # what is typed: whom it finds
     RARE_NAME[2:9].lower(): f"{FEW} people by a fragment of their name",
     f"@{RARE_HOUSE[:4]}": f"{FEW} people by a fragment of their e-mail address",
-    "harley": "a name that many bear",
+    "harbour": "the house of every twelfth",
     IN_EVERY_ADDRESS: "what nearly everybody's address holds",
     "a": "a single letter",
 }

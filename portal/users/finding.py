@@ -18,17 +18,18 @@ CANDIDATES = 1_000  # of a search that finds more, the first
 ROWS = 25
 BATCH = 1_000  # rows that are looked at at a time where all are wanted
 COLUMNS = """
-    u.id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.accepted_at, u.created_at"""
+    u.id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.created_at"""
 FILTERS = {
     "role": "u.role = %(role)s",
     "state": "u.state = %(state)s",
     "verified": "u.is_verified = (%(verified)s = 'yes')",
 }
+LAST_SIGN_IN = ORDERS["last_sign_in"][0]
 SIGNED_IN = {
     "never": "u.last_sign_in_at IS NULL",
-    "week": "u.last_sign_in_at > now() - interval '7 days'",
-    "quarter": "u.last_sign_in_at > now() - interval '90 days'",
-    "longer": "u.last_sign_in_at <= now() - interval '90 days'",
+    "week": f"{LAST_SIGN_IN} > now() - interval '7 days'",
+    "quarter": f"{LAST_SIGN_IN} > now() - interval '90 days'",
+    "longer": f"{LAST_SIGN_IN} <= now() - interval '90 days' AND {LAST_SIGN_IN} > '-infinity'",
 }
 CHOSEN = Reading(f"""
     SELECT {COLUMNS} FROM users u WHERE u.tenant_id = %(tenant)s AND u.id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY u.sort_key, u.id""")
@@ -61,12 +62,14 @@ class Row(NamedTuple):
     role: str
     state: str
     last_sign_in_at: datetime | None
-    accepted_at: datetime | None
     created_at: datetime | None
 
     @property
     def full_name(self) -> str:
         return full_name(self.first_name, self.last_name, self.username or self.email or "Removed user")
+
+
+FIELDS = len(Row._fields)  # the columns in front of those that a place is made of
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None) -> Batch:
     parameters = {"tenant": tenant_id, "limit": BATCH, "parts": asked.words.split(), **_given(asked), **_places(shape, cursor)}
     found = batch_of(shape, bool(asked.words))(**parameters)
     last = found[-1] if len(found) == BATCH else None
-    return Batch([Row(*row[:11]) for row in found if row.fits], _place(_keys(shape, last), last.id) if last is not None else None)
+    return Batch([Row._make(row[:FIELDS]) for row in found if row.fits], _place(_keys(shape, last), last.id) if last is not None else None)
 
 
 def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
@@ -142,7 +145,7 @@ def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
 
 def chosen(tenant_id: UUID, ids: Iterable[UUID]) -> list[Row]:
     """The users of a tenant with these ids, in the order of their names; of unknown and foreign ids nothing is said. One statement."""
-    return [Row(*row) for row in CHOSEN(tenant=tenant_id, ids=[str(one) for one in ids])]
+    return [Row._make(row) for row in CHOSEN(tenant=tenant_id, ids=[str(one) for one in ids])]
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ def _found(shape: "Shape", rows: list[Any], counted: Any, paged: bool, further: 
     total = None if counted.total > COUNTED else int(counted.total)
     first = None if total is None else int(counted.before) + 1 - (len(rows) if backwards else 0)
     return Found(
-        rows=[Row(*row[:11]) for row in rows],
+        rows=[Row._make(row[:FIELDS]) for row in rows],
         total=total,
         first=first if rows else None,
         candidates=bool(counted.candidates > CANDIDATES),
@@ -194,7 +197,7 @@ def _cursor(shape: "Shape", row: Any) -> str:
 
 
 def _keys(shape: "Shape", row: Any) -> Any:
-    return row[11 : 11 + len(shape.order)]
+    return row[FIELDS : FIELDS + len(shape.order)]
 
 
 def _place(keys: Iterable[Any], row_id: UUID) -> str:
@@ -297,11 +300,18 @@ class Shape:
 
     @property
     def source(self) -> str:
-        return f"(SELECT id FROM found LIMIT {CANDIDATES}) AS first JOIN users u ON u.id = first.id" if self.searched else "users u"
+        """The table, and what fits in it; of a search those who were found."""
+        return "fits u WHERE true" if self.searched else f"users u WHERE {self.where}"
 
     @property
     def found(self) -> str:
-        return f"found AS MATERIALIZED (SELECT id FROM find_users(%(words)s, {CANDIDATES + 1})), " if self.searched else ""
+        """What is looked at once and asked twice, for the page and for the numbers above it."""
+        if not self.searched:
+            return ""
+        first = f"(SELECT id FROM found LIMIT {CANDIDATES}) AS first JOIN users u ON u.id = first.id"
+        return f"""
+            found AS MATERIALIZED (SELECT id FROM find_users(%(words)s, {CANDIDATES + 1})),
+            fits AS MATERIALIZED (SELECT u.* FROM {first} WHERE {self.where}), """
 
 
 @lru_cache(maxsize=512)
@@ -337,7 +347,7 @@ def _page(shape: Shape, more: str) -> str:
     order = ", ".join(f"{key}{' DESC' if down else ''}" for key in _named(shape.keys))
     beyond = f" AND ({', '.join(_named(shape.keys))}) {'<' if down else '>'} ({shape.places})" if shape.paged else ""
     keys = "".join(f", {_shown(shape, key)} AS key{number}" for number, key in enumerate(_named(list(shape.order))))
-    return f"SELECT {COLUMNS}{keys}{more} FROM {shape.source} WHERE {shape.where}{beyond} ORDER BY {order} LIMIT %(limit)s"
+    return f"SELECT {COLUMNS}{keys}{more} FROM {shape.source}{beyond} ORDER BY {order} LIMIT %(limit)s"
 
 
 def _counts(shape: Shape) -> str:
@@ -354,7 +364,7 @@ def _counts(shape: Shape) -> str:
 
 
 def _counted(shape: Shape, further: str = "") -> str:
-    return f"(SELECT count(*) FROM (SELECT FROM {shape.source} WHERE {shape.where}{further} LIMIT {COUNTED + 1}) AS counted)"
+    return f"(SELECT count(*) FROM (SELECT FROM {shape.source}{further} LIMIT {COUNTED + 1}) AS counted)"
 
 
 def _named(keys: list[str]) -> list[str]:
