@@ -67,17 +67,17 @@ def portal(place: Instance) -> Iterator[Served]:
 
 
 @contextmanager
-def smallest_page(place: Instance, rows: int = 1_000_000) -> Iterator[tuple[Served, str]]:
+def smallest_page(place: Instance, rows: int = 1_000_000, database: str = "smallest") -> Iterator[tuple[Served, str]]:
     """The smallest page over a database of its own, and the cookie of somebody who is signed in there."""
     secret = secrets.token_urlsafe(32)
-    _fill_smallest(place, secret, rows)
+    _fill_smallest(place, secret, rows, database)
     defaults = Settings(_env_file=None)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         options = gunicorn_options(defaults, listener.fileno(), place.path)
         options.remove("--preload")  # its pools are made while it is loaded
         smallest.app.secret_key = secrets.token_urlsafe(32)
         env = _environment() | {
-            "SMALLEST_DATABASE": libpq_url(place.urls("smallest")["superuser"]),
+            "SMALLEST_DATABASE": libpq_url(place.urls(database)["superuser"]),
             "SMALLEST_SECRET": smallest.app.secret_key,
             "SMALLEST_THREADS": str(defaults.web_threads),
         }
@@ -118,11 +118,11 @@ def _environment() -> dict[str, str]:
     return others | {name: str(default) for name, default in settings.items() if default not in ("", None)}
 
 
-def _fill_smallest(place: Instance, secret: str, rows: int) -> None:
+def _fill_smallest(place: Instance, secret: str, rows: int, database: str) -> None:
     with closing(connect(place.urls("postgres")["superuser"])) as connection:
         connection.autocommit = True
-        connection.cursor().execute("CREATE DATABASE smallest")
-    with closing(connect(place.urls("smallest")["superuser"])) as connection:
+        connection.cursor().execute(f"CREATE DATABASE {database}")
+    with closing(connect(place.urls(database)["superuser"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
         cursor.execute(smallest.SCHEMA, [rows])

@@ -53,6 +53,11 @@ class Figures:
     postgres: list[float] = field(default_factory=list)  # microseconds of the database's processes per request
     times: list[float] = field(default_factory=list)  # what it is compared with, in the same turn: the smallest page, or the thousand
 
+    @property
+    def both(self) -> list[float]:
+        """Microseconds of the web workers and the database together."""
+        return [web + postgres for web, postgres in zip(self.web, self.postgres, strict=True)]
+
 
 @dataclass(frozen=True)
 class Server:
@@ -120,7 +125,7 @@ def _questions(place: Instance, portal: Server, readers: dict[str, Visitor], tur
             for name, reader in readers.items():
                 found = figures[word, name]
                 portal.ask(reader.request(addresses[word, name]), found, at_once=1, seconds=ALONE_SECONDS)
-                found.times.append(found.wait[-1] / figures[word, "thousand"].wait[-1])
+                found.times.append(found.both[-1] / figures[word, "thousand"].both[-1])
     rows = [_question_row(word, said[word], statements[word], [figures[word, name] for name in readers]) for word in words]
     columns = (
         *(
@@ -164,7 +169,7 @@ def _place(connection: Any, organization: str, sort: str) -> str:
         cursor.execute(
             f"SELECT {key}, users.id FROM users JOIN tenants ON tenants.id = tenant_id WHERE subdomain = %s AND removed_at IS NULL "
             f"ORDER BY {key}, users.id OFFSET %s LIMIT 1",
-            [organization, int(SIZES[organization] * DEPTH * 0.97)],  # of those who were not removed
+            [organization, round(SIZES[organization] * DEPTH * 0.97) - 1],  # of those who were not removed
         )
         return Cursor(values=list(map(str, cursor.fetchone()))).written()
 
