@@ -142,10 +142,10 @@ def _questions(place: Instance, portal: Server, readers: dict[str, Visitor], tur
     )
     note = (
         f"25 rows a page, asked for by one administrator, one request after the other, {ALONE_SECONDS:g} s for each organization in turn, "
-        f"{turns} turns: median (least–most) of the turns' medians. The wait is for the whole page, and is others' too where the machine has "
-        "more to do; so what a page takes is compared by processor time, that of web workers and PostgreSQL together, with that of the "
-        "organization of 1,000 in the same turn. Statements are counted in an application of the measuring process, over the same database; "
-        "they include the one that finds out who asks."
+        f"{turns} turns: median (least–most) of the turns' medians. The wait is for the whole page, and is others' too where the machine "
+        "has more to do; so what a page takes is compared by processor time, that of web workers and PostgreSQL together, with that of the "
+        "organization of 1,000 in the same turn. Statements are counted in an application of the measuring process, over the same "
+        "database; they include the one that finds out who asks."
     )
     return Table("Questions", note, columns, rows)
 

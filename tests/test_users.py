@@ -7,13 +7,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from flask import Flask
+from flask import Flask, render_template
+from markupsafe import Markup
 
+from portal import policy
 from portal.audit import services as audit
 from portal.database import tenancy
 from portal.testing.browser import Browser, Page
 from portal.testing.cast import PASSWORD
-from tests.crowd import INVITED, REMOVED, person, put
+from portal.users import pages
+from portal.users.forms import RoleForm
+from tests.crowd import INVITED, REMOVED, crowd, person, put
 from tests.test_account import grow_stale, stored
 from tests.test_auth import attempt
 
@@ -699,3 +703,32 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         "Make, see and withdraw access codes, accept who joined by one": "Nobody joins the platform by a code.",
         "Import many people from a file": "Accounts of the platform are made one by one.",
     }
+
+
+def one_by_one(rows: Any, actor: Any, *, shown: list[str], back: str) -> Markup:
+    said = {"shown": shown, "roles": policy.grantable_roles(actor), "role_form": RoleForm(formdata=None), "back": back}
+    return Markup("".join(render_template("users/_row.html", user=row, **said) for row in rows))  # noqa: S704
+
+
+def test_rows_that_are_alike_are_drawn_once_and_look_as_if_each_were_drawn(
+    app: Flask, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = {"first_name": "50%(id)s <b>", "last_name": "&%%", "username": "o'%s", "email": "%d@crowd.example", "created_at": None}
+    put(owner, [*crowd(cast.acme.id, 60), person(cast.acme.id, 7, **odd)])
+    admin, seen = Browser(app).sign_in(cast.acme.admin), set()
+    for query in ("", "rows=100&sort=-name", "rows=100&state=removed&q=", "rows=100&q=50%25&sort=-since"):
+        for columns in (["email"], ["username", "email", "role", "state", "last_sign_in", "since"]):
+            admin.post("users.columns", {"columns": columns, "rows": "25"}, expect=303)
+            drawn = drawings(admin.get(f"/users?{query}"))
+            with monkeypatch.context() as patched:
+                patched.setattr(pages, "drawn", one_by_one)
+                assert drawn == drawings(admin.get(f"/users?{query}"))
+            seen.update(drawn)
+    assert len(seen) > 100
+
+
+def drawings(page: Page) -> list[str]:
+    for token in page.select("[name=csrf_token]"):  # it says when it was made
+        assert token["value"]
+        token["value"] = ""
+    return [str(row) for row in page.select("tbody tr")]

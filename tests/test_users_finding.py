@@ -660,6 +660,30 @@ def test_the_search_gives_at_most_a_thousand_and_one_whoever_asks_for_more(roles
         assert roles.app.do(f"SELECT id FROM find_users('common', {most})", tenant=cast.acme.id).touched == 1001
 
 
+def test_what_nearly_everybody_has_is_found_among_the_first_by_name_without_the_index(
+    roles: Any, owner: Any, cast: SimpleNamespace
+) -> None:
+    put(owner, [person(cast.acme.id, number, first_name="Common") for number in range(1100)])
+    put(owner, [person(cast.globex.id, number, first_name="Common") for number in range(1100)])
+    owner.execute("ANALYZE users")
+    owner.execute(
+        "SELECT id FROM users WHERE tenant_id = %s AND first_name = 'Common' ORDER BY sort_key, id LIMIT 1001", [str(cast.acme.id)]
+    )
+    first = {row[0] for row in owner.fetchall()}
+    with roles.app.connection, roles.app.connection.cursor() as cursor:
+        cursor.execute("SET LOCAL app.tenant_id = %s", [str(cast.acme.id)])
+        cursor.execute("SELECT id FROM find_users('common perso', 1001)")
+        assert {row[0] for row in cursor.fetchall()} == first
+        assert scans(cursor, "users_by_grams")[0] == 0
+        assert scans(cursor, "users") == (0, 0)
+
+
+def test_what_most_of_the_first_but_few_of_all_have_is_found_whole(roles: Any, owner: Any, cast: SimpleNamespace) -> None:
+    put(owner, [person(cast.acme.id, number, first_name="Aaron", last_name="Aaron") for number in range(150)])
+    put(owner, [person(cast.acme.id, 10_000 + number, first_name="Zoë") for number in range(1200)])
+    assert roles.app.do("SELECT id FROM find_users('aar', 1001)", tenant=cast.acme.id).touched == 150
+
+
 def test_grams_made_by_hand_lead_to_nobody_else(roles: Any, cast: SimpleNamespace) -> None:
     theirs = f"search_grams('{cast.globex.id}', 'canary-globex user user@globex.example')"
     for statement in (
