@@ -4,11 +4,16 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from types import ModuleType
 
 from bench.report import DOCUMENT, described, put, written
 from portal.system import StartRefused, say
 
-PARTS = ("foundation",)
+PARTS = ("foundation", "users", "users-in-bulk")
+
+
+def part_of(name: str) -> ModuleType:
+    return import_module(f"bench.{name.replace('-', '_')}")
 
 
 def main() -> int:
@@ -18,11 +23,11 @@ def main() -> int:
     parser.add_argument("--print", action="store_true", help="leave docs/performance.md as it is")
     asked = parser.parse_args()
     if asked.part is None:
-        print(described({name: import_module(f"bench.{name}").__doc__ or "" for name in PARTS}))
+        print(described({name: part_of(name).__doc__ or "" for name in PARTS}))
         return 0
     busy = os.getloadavg()[0]
     try:
-        tables = import_module(f"bench.{asked.part}").measure(asked.repeats)
+        tables = part_of(asked.part).measure(asked.repeats)
     except StartRefused as refused:
         say(str(refused))
         return 1

@@ -48,13 +48,19 @@ def fill(superuser_url: str) -> list[str]:
     return [person.username for person in people]
 
 
-def _organization(cursor: Any, subdomain: str, count: int, entries: int, password: str) -> list[Account]:
+def organization(cursor: Any, subdomain: str) -> UUID:
+    """Write an organization with nobody in it; returns its id."""
     tenant = uuid7()
-    people = [_account(subdomain, number) for number in range(count)]
     names = (subdomain, f"{subdomain} House", f"{subdomain} House Limited")
     said = (*names, "Answer gently.", Json(ADDRESS), "+35314960000", f"office@{subdomain}.example")
     columns = "id, subdomain, name, full_name, description, address, phone, organization_email"
     execute_values(cursor, f"INSERT INTO tenants ({columns}) VALUES %s", [(tenant, *said)])
+    return tenant
+
+
+def _organization(cursor: Any, subdomain: str, count: int, entries: int, password: str) -> list[Account]:
+    tenant = organization(cursor, subdomain)
+    people = [_account(subdomain, number) for number in range(count)]
     columns = "id, tenant_id, role, hashed_password, username, username_key, email, email_key, first_name, last_name, sort_key, is_verified"
     execute_values(cursor, f"INSERT INTO users ({columns}) VALUES %s", [_row(person, tenant, password) for person in people])
     columns = "tenant_id, id, user_id, secret_hash, auth_epoch, expires_at, user_agent, network"

@@ -55,7 +55,7 @@ class Visitor:
         headers = (
             HEADERS
             | (COMPRESSED if compressed else {})
-            | self._cookie()
+            | self.cookie()
             | ({**FORM, "Content-Length": str(len(body))} if form is not None else {})
         )
         lines = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", f"Host: localhost:{self.port}"]
@@ -75,7 +75,7 @@ class Visitor:
         return {"csrf_token": str(token["value"]), "organization": organization}
 
     def _ask(self, method: str, path: str, body: str | None) -> BeautifulSoup:
-        headers = HEADERS | self._cookie() | (FORM if body else {})
+        headers = HEADERS | self.cookie() | (FORM if body else {})
         connection = HTTPConnection("localhost", self.port, timeout=30)
         try:
             connection.request(method, path, body, headers)
@@ -90,7 +90,7 @@ class Visitor:
             self.cookies[name] = value
         return BeautifulSoup(text, "html.parser")
 
-    def _cookie(self) -> dict[str, str]:
+    def cookie(self) -> dict[str, str]:
         return {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
 
 

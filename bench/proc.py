@@ -21,6 +21,12 @@ def web_workers(pid: int) -> list[int]:
     return workers
 
 
+def child_of(pid: int, command: str) -> int:
+    """The one process that this one started and whose command line names `command`."""
+    (found,) = [child for child in children(pid) if command.encode() in (PROC / str(child) / "cmdline").read_bytes()]
+    return found
+
+
 def processor_seconds(pids: list[int]) -> float:
     """User and system time of these processes, all threads together. Raises OSError when one of them is gone."""
     return sum(sum(map(int, _fields(PROC / str(pid))[11:13])) for pid in pids) / TICK

@@ -65,4 +65,4 @@ def put(document: Path, part: str, text: str) -> None:
 
 def described(parts: dict[str, str]) -> str:
     """The parts that can be measured, each with the first sentence of its module."""
-    return "\n".join(["make bench PART=…", *(f"  {name:<12} {text.splitlines()[0]}" for name, text in parts.items())])
+    return "\n".join(["make bench PART=…", *(f"  {name:<14} {text.splitlines()[0]}" for name, text in parts.items())])

@@ -67,17 +67,17 @@ def portal(place: Instance) -> Iterator[Served]:
 
 
 @contextmanager
-def smallest_page(place: Instance, rows: int = 1_000_000) -> Iterator[tuple[Served, str]]:
+def smallest_page(place: Instance, rows: int = 1_000_000, database: str = "smallest") -> Iterator[tuple[Served, str]]:
     """The smallest page over a database of its own, and the cookie of somebody who is signed in there."""
     secret = secrets.token_urlsafe(32)
-    _fill_smallest(place, secret, rows)
+    _fill_smallest(place, secret, rows, database)
     defaults = Settings(_env_file=None)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         options = gunicorn_options(defaults, listener.fileno(), place.path)
         options.remove("--preload")  # its pools are made while it is loaded
         smallest.app.secret_key = secrets.token_urlsafe(32)
         env = _environment() | {
-            "SMALLEST_DATABASE": libpq_url(place.urls("smallest")["superuser"]),
+            "SMALLEST_DATABASE": libpq_url(place.urls(database)["superuser"]),
             "SMALLEST_SECRET": smallest.app.secret_key,
             "SMALLEST_THREADS": str(defaults.web_threads),
         }
@@ -86,6 +86,15 @@ def smallest_page(place: Instance, rows: int = 1_000_000) -> Iterator[tuple[Serv
         start = partial(spawn, command, env=env, cwd=ROOT, pass_fds=[listener.fileno()])
         with _serving(start, listener.getsockname()[1], "/", cookie) as served:
             yield served, cookie
+
+
+def backends(database: str) -> list[int]:
+    """The server processes of whoever is connected to a database, by the address of its superuser."""
+    with closing(connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()""")
+        return [pid for (pid,) in cursor]
 
 
 def free_port() -> int:
@@ -109,11 +118,11 @@ def _environment() -> dict[str, str]:
     return others | {name: str(default) for name, default in settings.items() if default not in ("", None)}
 
 
-def _fill_smallest(place: Instance, secret: str, rows: int) -> None:
+def _fill_smallest(place: Instance, secret: str, rows: int, database: str) -> None:
     with closing(connect(place.urls("postgres")["superuser"])) as connection:
         connection.autocommit = True
-        connection.cursor().execute("CREATE DATABASE smallest")
-    with closing(connect(place.urls("smallest")["superuser"])) as connection:
+        connection.cursor().execute(f"CREATE DATABASE {database}")
+    with closing(connect(place.urls(database)["superuser"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
         cursor.execute(smallest.SCHEMA, [rows])

@@ -2,25 +2,41 @@
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import null, select
+from uuid_utils.compat import uuid7
 
-from bench import filling, proc, running
+from bench import crowds, filling, proc, running, users, users_in_bulk
 from bench.__main__ import PARTS
 from bench.load import Load, Visitor, always, load
 from bench.report import DOCUMENT, Table, put, told, verdict, written
+from portal.bulk import services as bulk
 from portal.config import ROOT
+from portal.database import connect, tenancy
+from portal.extensions import db, transaction
+from portal.imports import services as imports
+from portal.imports.commands import Person
 from portal.system import StartRefused
 from portal.testing import Browser, Cluster
+from portal.users import services
+from portal.users.commands import RemoveUser
+from portal.users.models import Role, User
+from portal.values import email_key, username_key
+from tests.test_jobs import actor
 
 Smallest = tuple[running.Served, Visitor]
 
@@ -32,11 +48,11 @@ def finished(loading: Coroutine[Any, Any, Load]) -> Load:
 
 
 @pytest.fixture(scope="module")
-def smallest(cluster: Cluster) -> Iterator[Smallest]:
-    with running.smallest_page(cluster.instance, rows=100) as (served, cookie):
+def smallest(cluster: Cluster, worker_id: str) -> Iterator[Smallest]:
+    with running.smallest_page(cluster.instance, rows=100, database=f"smallest_{worker_id}") as (served, cookie):
         name, _, value = cookie.partition("=")
         yield served, Visitor(served.port, {name: value})
-    cluster.drop_database("smallest")
+    cluster.drop_database(f"smallest_{worker_id}")
 
 
 def test_processor_time_is_that_of_the_process() -> None:
@@ -77,6 +93,24 @@ def test_the_smallest_page_shows_25_rows_to_who_is_signed_in(smallest: Smallest)
             Visitor(served.port, cookies).get("/")
 
 
+def test_the_database_processes_are_those_of_who_is_connected(cluster: Cluster, database: str) -> None:
+    url = cluster.superuser_url(database)
+    with closing(connect(cluster.urls(database)["owner"])) as one, closing(connect(url)) as other:
+        pids = {one.info.backend_pid, other.info.backend_pid}
+        assert pids <= set(running.backends(url))
+        assert not pids & set(running.backends(cluster.superuser_url("postgres")))
+
+
+def test_the_most_memory_of_a_while_is_seen_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users_in_bulk, "WATCHED", 0.01)
+    with users_in_bulk.watching(lambda: [os.getpid()]) as took:
+        held = bytearray(b"x") * (64 * 2**20)
+        time.sleep(0.3)
+        del held
+    assert took.peak - took.before > 50
+    assert took.seconds >= 0.3
+
+
 def test_the_client_counts_answers_and_takes_no_refusal_for_one(smallest: Smallest) -> None:
     served, visitor = smallest
     answers = finished(load(served.port, always(visitor.request("/")), at_once=3, seconds=60, most=20))
@@ -100,6 +134,117 @@ def test_what_is_filled_in_is_a_portal_that_people_can_use(
     admin = Browser(app).sign_in(SimpleNamespace(subdomain="harbour", email=logins[0], password=filling.PASSWORD))
     assert "from 40 accounts" in admin.get("/").text
     assert admin.get("/settings").form()["full_name"] == "harbour House Limited"
+
+
+# A crowd of users
+
+SIZE = 480
+
+
+@pytest.fixture
+def crowded(app: Flask, cluster: Cluster, database: str, cast: SimpleNamespace) -> Browser:
+    """The administrator of an organization that the bench has filled, and another one beside it."""
+    logins = crowds.fill_crowds(cluster.superuser_url(database), {"crowd": SIZE, "neighbours": SIZE})
+    return Browser(app).sign_in(SimpleNamespace(subdomain="crowd", email=logins["crowd"], password=filling.PASSWORD))
+
+
+def said(page: Any) -> str:
+    return " ".join(page.select_one("#users [role=status]").get_text(" ").split())
+
+
+def test_a_crowd_is_found_by_the_portals_own_page(crowded: Browser) -> None:
+    here, removed = (int(said(crowded.get("users.index", **asked)).partition(" of ")[2]) for asked in ({}, {"state": "removed"}))
+    assert here + removed == SIZE
+    few = f"1–25 of {crowds.FEW}"
+    for typed, _ in list(users.SEARCHES.items())[:2]:
+        page = crowded.get("users.index", q=typed)
+        assert said(page) == few
+        assert len(page.select("tbody tr")) == 25
+    assert said(crowded.get("users.index", q=crowds.IN_EVERY_ADDRESS)) == said(crowded.get("users.index"))
+    for name, values in users.FILTERS.items():
+        every = [said(crowded.get("users.index", **{name: value})) for value in values]
+        assert all(told.startswith("1–") for told in every), every
+    assert crowded.get("users.index", sort="-since").select("tbody tr")
+
+
+def test_the_cursor_of_a_deep_page_is_that_of_the_portals_own_links(
+    crowded: Browser, cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "SIZES", {"crowd": SIZE})
+    monkeypatch.setattr(users, "DEPTH", 25 / (SIZE * 0.97))
+    with closing(connect(cluster.superuser_url(database))) as connection:
+        deep = users._place(connection, "crowd", "email")
+    first = crowded.get("users.index", sort="email")
+    following = crowded.get("users.index", sort="email", after=deep)
+    assert said(following).startswith("26–50 of")
+    assert parse_qs(urlsplit(str(first.select_one("a[rel=next]")["href"])).query)["after"] == [deep]
+
+
+def test_a_crowd_leaves_every_index_as_it_was(crowded: Browser, owner: Any, cluster: Cluster) -> None:
+    cluster.create_database("fresh")
+    try:
+        cluster.migrate("fresh")
+        indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+        with closing(connect(cluster.superuser_url("fresh"))) as connection, connection.cursor() as fresh:
+            fresh.execute(indexes)
+            owner.execute(indexes)
+            assert owner.fetchall() == fresh.fetchall()
+    finally:
+        cluster.drop_database("fresh")
+
+
+STORED = """
+    SELECT first_name, last_name, username, username_key, email, email_key, sort_key, search_text, role, state, is_active, is_verified,
+           hashed_password IS NULL, accepted_at IS NULL, removed_at IS NULL, last_sign_in_at IS NULL OR state <> 'invited', auth_epoch, version
+    FROM users WHERE tenant_id = (SELECT id FROM tenants WHERE subdomain = %s) AND ({})"""
+ONE_OF_EACH = """
+    id IN (SELECT DISTINCT ON (state, first_name IS NULL) id FROM users WHERE role = 'user' AND tenant_id = (
+        SELECT id FROM tenants WHERE subdomain = 'crowd') AND sort_key !~ 'thistle' ORDER BY state, first_name IS NULL, is_verified, id)"""
+
+
+def test_each_account_of_a_crowd_is_stored_as_the_portals_services_store_it(
+    crowded: Browser, app: Flask, cast: SimpleNamespace, owner: Any
+) -> None:
+    owner.execute(STORED.format(ONE_OF_EACH), ["crowd"])
+    columns = [column.name for column in owner.description]
+    loaded = [dict(zip(columns, row, strict=True)) for row in owner.fetchall()]
+    assert {row["state"] for row in loaded} == set(crowds.STATES)
+    removed = crowds._account(
+        random.Random(1), cast.acme.id, "active", 0.5, ("Søren", "Ó Ortiz", "soren.oortiz.7", "s.o7@quay.example"), "!", administers=False
+    )
+    with app.app_context():
+        with tenancy.bound(cast.acme.id):
+            admin = actor(cast.acme.admin)
+        for row in loaded:
+            made = store(app, admin, {**row, **({name: removed[name] for name in NAMED} if row["state"] == "removed" else {})})
+            owner.execute(STORED.format("id = %s"), ["acme", str(made)])
+            assert dict(zip(columns, owner.fetchone(), strict=True)) == {**row, "is_verified": False}
+
+
+NAMED = ("first_name", "last_name", "username", "email")
+
+
+def store(app: Flask, admin: Any, row: dict[str, Any]) -> UUID:
+    """An account of the same name and address, brought into the same state by the portal's own services."""
+    user_id, named = uuid7(), {name: row[name] for name in NAMED}
+    with tenancy.bound(admin.tenant_id, user=admin.id, role=admin.role), transaction():
+        if row["state"] == "invited":
+            key = email_key(named["email"])
+            person = Person(named["email"], key, named["first_name"], named["last_name"], None, None, "user")
+            imports._write([person], None, bulk.begin_import(by=admin), bulk.Tally(), admin)
+            return db.session.execute(select(User.id).where(User.tenant_id == admin.tenant_id, User.email_key == key)).scalar_one()
+        if row["state"] == "waiting":  # as access_codes.services.join makes it
+            keys = {"username_key": username_key(named["username"]), "email_key": email_key(named["email"])}
+            waits = {"role": Role.USER, "hashed_password": "!", "is_active": False, "accepted_at": null()}
+            db.session.add(User(id=user_id, tenant_id=admin.tenant_id, **named, **keys, **waits))
+            return user_id
+        account = services.new_account(user_id=user_id, tenant_id=admin.tenant_id, role=Role.USER, hashed_password="!", **named)
+        if row["state"] in ("deactivated", "removed"):
+            services.deactivate(account, by=admin)
+            db.session.flush()
+        if row["state"] == "removed":
+            services.remove(RemoveUser(name=account.full_name), account, by=admin)
+    return user_id
 
 
 def test_a_database_of_somebody_is_never_filled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from portal.values import (
     device_name,
     email_key,
     example_phone,
+    folded,
     format_address,
     format_phone,
     likely_country,
@@ -233,6 +234,12 @@ def test_anything_has_a_sort_key_that_is_stable(text):
     key = sort_key(text)
     assert len(key) <= 200
     assert "\0" not in key.encode().decode()
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=150))
+def test_the_short_way_to_the_keys_of_plain_letters_is_the_long_one(text):
+    unseen = "\u200b"  # stands in no key, and is not plain
+    assert (sort_key(text), folded(text)) == (sort_key(unseen + text), folded(unseen + text))
 
 
 # Subdomains

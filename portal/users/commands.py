@@ -93,8 +93,11 @@ class FindUsers(BaseModel):
 
     def query(self, **other: Any) -> dict[str, Any]:
         """What a link to this list says, without the page; `other` replaces parts, None and '' leave them away."""
-        said = {**self.model_dump(exclude={"after", "before"}), **other}
+        said = {**{name: getattr(self, name) for name in SAID}, **other}
         return {name: str(value) for name, value in said.items() if value and not (name == "sort" and value == "name")}
+
+
+SAID = [name for name in FindUsers.model_fields if name not in ("after", "before")]
 
 
 class ChangeRole(Confirmed):

@@ -1,16 +1,14 @@
 """Finding users in an organization, ten or a million: filters, any order, pages by the place between two rows, or all of them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
-
+from portal.database.reading import Reading
 from portal.errors import Invalid
-from portal.extensions import db
 from portal.users.commands import Cursor, FindUsers
 from portal.users.models import ORDERS
 from portal.values import full_name
@@ -20,39 +18,40 @@ CANDIDATES = 1_000  # of a search that finds more, the first
 ROWS = 25
 BATCH = 1_000  # rows that are looked at at a time where all are wanted
 COLUMNS = """
-    u.id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.accepted_at, u.created_at"""
+    u.id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.created_at"""
 FILTERS = {
-    "role": "u.role = :role",
-    "state": "u.state = :state",
-    "verified": "u.is_verified = (:verified = 'yes')",
+    "role": "u.role = %(role)s",
+    "state": "u.state = %(state)s",
+    "verified": "u.is_verified = (%(verified)s = 'yes')",
 }
+LAST_SIGN_IN = ORDERS["last_sign_in"][0]
 SIGNED_IN = {
     "never": "u.last_sign_in_at IS NULL",
-    "week": "u.last_sign_in_at > now() - interval '7 days'",
-    "quarter": "u.last_sign_in_at > now() - interval '90 days'",
-    "longer": "u.last_sign_in_at <= now() - interval '90 days'",
+    "week": f"{LAST_SIGN_IN} > now() - interval '7 days'",
+    "quarter": f"{LAST_SIGN_IN} > now() - interval '90 days'",
+    # a pair, because of two plain bounds PostgreSQL believes that nearly nobody stands between them
+    "longer": f"{LAST_SIGN_IN} <= now() - interval '90 days' AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
 }
-CHOSEN = text(f"""
-    SELECT {COLUMNS} FROM users u WHERE u.tenant_id = :tenant AND u.id = ANY(CAST(:ids AS uuid[])) ORDER BY u.sort_key, u.id""")
+CHOSEN = Reading(f"""
+    SELECT {COLUMNS} FROM users u WHERE u.tenant_id = %(tenant)s AND u.id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY u.sort_key, u.id""")
 # What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one,
 # also where a sign such as @ stands beside them; and signs alone find nobody.
 PIECES = "string_to_table(translate({}, '@._-''', '     '), ' ') AS piece"
 FITS = f"""
     u.search_text IS NOT NULL
-    AND EXISTS (SELECT FROM unnest(CAST(:parts AS text[])) AS part WHERE length(part) > 2 OR btrim(part, '@._-\'\'') <> '')
+    AND EXISTS (SELECT FROM unnest(CAST(%(parts)s AS text[])) AS part WHERE length(part) > 2 OR btrim(part, '@._-\'\'') <> '')
     AND (
         SELECT bool_and(
             CASE WHEN length(part) > 2 OR part <> translate(part, '@._-\'\'', '') THEN strpos(u.search_text, part) > 0 ELSE true END
             AND (length(part) > 2 OR NOT EXISTS (
                 SELECT FROM (SELECT piece AS asked FROM {PIECES.format("part")}) AS pieces WHERE asked <> '' AND NOT EXISTS (
                     SELECT FROM {PIECES.format("u.search_text")} WHERE starts_with(piece, asked)))))
-        FROM unnest(CAST(:parts AS text[])) AS part)"""
+        FROM unnest(CAST(%(parts)s AS text[])) AS part)"""
 # A removed account has no column left to sort it by; it stands in the order in which it was removed.
 REMOVED_FIRST = ("removed_at",)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One user as the table shows it."""
 
     id: UUID
@@ -64,7 +63,6 @@ class Row:
     role: str
     state: str
     last_sign_in_at: datetime | None
-    accepted_at: datetime | None
     created_at: datetime | None
 
     @property
@@ -73,7 +71,7 @@ class Row:
         return full_name(self.first_name, self.last_name, self.username or self.email or "Removed user")
 
 
-WIDTH = len(fields(Row))  # of COLUMNS; what a statement gives behind them is what the row is sorted by
+WIDTH = len(Row._fields)  # of COLUMNS; what a statement gives behind them is what the row is sorted by
 
 
 @dataclass(frozen=True)
@@ -93,17 +91,17 @@ class Found:
 
 
 def find(tenant_id: UUID, asked: FindUsers, rows: int) -> Found:
-    """The users of a tenant that were asked for. Two statements. Raises Invalid for a cursor of another order."""
+    """The users of a tenant that were asked for. One statement, two where there are none. Raises Invalid for a cursor of another order."""
     backwards = bool(asked.before and not asked.after)
     cursor = Cursor.read(asked.after or asked.before or "") if asked.after or asked.before else None
     shape = _shape(asked, searched=bool(asked.words), backwards=backwards, paged=cursor is not None)
     parameters = {"tenant": tenant_id, "words": asked.words, "limit": rows + 1, **_given(asked), **_places(shape, cursor)}
-    found = list(db.session.execute(page_of(shape), parameters).all())
-    counted = db.session.execute(count_of(shape), parameters).one()
+    found = page_of(shape)(**parameters)
+    counted = found[0] if found else count_of(shape).one(**parameters)
     further, found = len(found) > rows, found[:rows]
     if backwards:
         found.reverse()
-    return _found(found, counted, cursor is not None, further, backwards)
+    return _found(shape, found, counted, cursor is not None, further, backwards)
 
 
 @dataclass(frozen=True)
@@ -122,9 +120,9 @@ def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None) -> Batch:
     cursor = Cursor.read(after) if after else None
     shape = _shape(asked, paged=cursor is not None)
     parameters = {"tenant": tenant_id, "limit": BATCH, "parts": asked.words.split(), **_given(asked), **_places(shape, cursor)}
-    found = db.session.execute(batch_of(shape, bool(asked.words)), parameters).all()
+    found = batch_of(shape, bool(asked.words))(**parameters)
     last = found[-1] if len(found) == BATCH else None
-    return Batch([Row(*row[:WIDTH]) for row in found if row.fits], _place(last[WIDTH:-1], last.id) if last is not None else None)
+    return Batch([Row._make(row[:WIDTH]) for row in found if row.fits], _place(_keys(shape, last), last.id) if last is not None else None)
 
 
 def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
@@ -140,7 +138,7 @@ def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
 
 def chosen(tenant_id: UUID, ids: Iterable[UUID]) -> list[Row]:
     """The users of a tenant with these ids, in the order of their names; of unknown and foreign ids nothing is said. One statement."""
-    return [Row(*row) for row in db.session.execute(CHOSEN, {"tenant": tenant_id, "ids": [str(one) for one in ids]})]
+    return [Row._make(row) for row in CHOSEN(tenant=tenant_id, ids=[str(one) for one in ids])]
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ def groups(tenant_id: UUID, asked: FindUsers, alone: UUID) -> list[Group]:
     """All the users that were asked for by role and state, and `alone` by itself. One statement."""
     shape = _shape(asked)
     parameters = {"tenant": tenant_id, "alone": alone, "parts": asked.words.split(), **_given(asked)}
-    found = db.session.execute(groups_of(shape, bool(asked.words)), parameters)
+    found = groups_of(shape, bool(asked.words))(**parameters)
     return [Group(row.role, row.state, row.number, alone if row.is_alone else None) for row in found]
 
 
@@ -175,21 +173,25 @@ def _shape(asked: FindUsers, *, searched: bool = False, backwards: bool = False,
     )
 
 
-def _found(rows: list[Any], counted: Any, paged: bool, further: bool, backwards: bool) -> Found:
+def _found(shape: "Shape", rows: list[Any], counted: Any, paged: bool, further: bool, backwards: bool) -> Found:
     total = None if counted.total > COUNTED else int(counted.total)
     first = None if total is None else int(counted.before) + 1 - (len(rows) if backwards else 0)
     return Found(
-        rows=[Row(*row[:WIDTH]) for row in rows],
+        rows=[Row._make(row[:WIDTH]) for row in rows],
         total=total,
         first=first if rows else None,
         candidates=bool(counted.candidates > CANDIDATES),
-        newer=_cursor(rows[0]) if rows and (paged if not backwards else further) else None,
-        older=_cursor(rows[-1]) if rows and (further if not backwards else True) else None,
+        newer=_cursor(shape, rows[0]) if rows and (paged if not backwards else further) else None,
+        older=_cursor(shape, rows[-1]) if rows and (further if not backwards else True) else None,
     )
 
 
-def _cursor(row: Any) -> str:
-    return _place(row[WIDTH:], row.id)
+def _cursor(shape: "Shape", row: Any) -> str:
+    return _place(_keys(shape, row), row.id)
+
+
+def _keys(shape: "Shape", row: Any) -> Any:
+    return row[WIDTH : WIDTH + len(shape.order)]
 
 
 def _place(keys: Iterable[Any], row_id: UUID) -> str:
@@ -279,70 +281,86 @@ class Shape:
     @property
     def places(self) -> str:
         """The cursor's values, as parameters of their kinds."""
-        first = "CAST(:place0 AS timestamptz)" if self.moments else ":place0"
-        return ", ".join([first, *(f":place{number}" for number in range(1, len(self.order))), f"CAST(:place{len(self.order)} AS uuid)"])
+        first = "CAST(%(place0)s AS timestamptz)" if self.moments else "%(place0)s"
+        return ", ".join(
+            [first, *(f"%(place{number})s" for number in range(1, len(self.order))), f"CAST(%(place{len(self.order)})s AS uuid)"]
+        )
 
     @property
     def where(self) -> str:
         """Everything but what was typed and the page."""
-        conditions = ["u.tenant_id = :tenant", f"u.removed_at IS {'NOT ' if self.removed else ''}NULL"]
+        conditions = ["u.tenant_id = %(tenant)s", f"u.removed_at IS {'NOT ' if self.removed else ''}NULL"]
         conditions += [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
         conditions += [SIGNED_IN[self.signed_in]] if self.signed_in else []
         return " AND ".join(conditions)
 
     @property
     def source(self) -> str:
-        return f"(SELECT id FROM found LIMIT {CANDIDATES}) AS first JOIN users u ON u.id = first.id" if self.searched else "users u"
+        """The table, and what fits in it; of a search those who were found."""
+        return "fits u WHERE true" if self.searched else f"users u WHERE {self.where}"
 
     @property
     def found(self) -> str:
-        return f"WITH found AS MATERIALIZED (SELECT id FROM find_users(:words, {CANDIDATES + 1})) " if self.searched else ""
+        """What is looked at once and asked twice, for the page and for the numbers above it."""
+        if not self.searched:
+            return ""
+        first = f"(SELECT id FROM found LIMIT {CANDIDATES}) AS first JOIN users u ON u.id = first.id"
+        return f"""
+            found AS MATERIALIZED (SELECT id FROM find_users(%(words)s, {CANDIDATES + 1})),
+            fits AS MATERIALIZED (SELECT u.* FROM {first} WHERE {self.where}), """
 
 
 @lru_cache(maxsize=512)
-def page_of(shape: Shape) -> TextClause:
-    """The statement of one page, and one row more where there are further ones."""
-    return text(_page(shape))
+def page_of(shape: Shape) -> Reading:
+    """The statement of one page, and one row more where there are further ones; each row says what was counted."""
+    counts = "".join(f", (SELECT {name} FROM counts) AS {name}" for name in ("total", "candidates", "before"))
+    return Reading(f"WITH {shape.found}{_counts(shape)} {_page(shape, counts)}")
 
 
 @lru_cache(maxsize=512)
-def batch_of(shape: Shape, searched: bool) -> TextClause:
+def count_of(shape: Shape) -> Reading:
+    """What was counted, for a page without rows."""
+    return Reading(f"WITH {shape.found}{_counts(shape)} SELECT * FROM counts")
+
+
+@lru_cache(maxsize=512)
+def batch_of(shape: Shape, searched: bool) -> Reading:
     """The statement of one batch of all; each row says whether it fits the search."""
-    return text(_page(shape, f", {FITS if searched else 'true'} AS fits"))
+    return Reading(_page(shape, f", {FITS if searched else 'true'} AS fits"))
 
 
 @lru_cache(maxsize=512)
-def groups_of(shape: Shape, searched: bool) -> TextClause:
+def groups_of(shape: Shape, searched: bool) -> Reading:
     """How many there are of each role and state."""
     where = f"{shape.where} AND {FITS}" if searched else shape.where
-    return text(f"""
-        SELECT u.role, u.state, u.id = :alone AS is_alone, count(*) AS number FROM users u WHERE {where}
+    return Reading(f"""
+        SELECT u.role, u.state, u.id = %(alone)s AS is_alone, count(*) AS number FROM users u WHERE {where}
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""")
 
 
-def _page(shape: Shape, more: str = "") -> str:
+def _page(shape: Shape, more: str) -> str:
     down = shape.falling != shape.backwards
     order = ", ".join(f"{key}{' DESC' if down else ''}" for key in _named(shape.keys))
     beyond = f" AND ({', '.join(_named(shape.keys))}) {'<' if down else '>'} ({shape.places})" if shape.paged else ""
     keys = "".join(f", {_shown(shape, key)} AS key{number}" for number, key in enumerate(_named(list(shape.order))))
-    return f"{shape.found}SELECT {COLUMNS}{keys}{more} FROM {shape.source} WHERE {shape.where}{beyond} ORDER BY {order} LIMIT :limit"
+    return f"SELECT {COLUMNS}{keys}{more} FROM {shape.source}{beyond} ORDER BY {order} LIMIT %(limit)s"
 
 
-@lru_cache(maxsize=512)
-def count_of(shape: Shape) -> TextClause:
+def _counts(shape: Shape) -> str:
     """How many fit, how many of them stand before this page's cursor, how many candidates a search had; none beyond its limit."""
     candidates = "(SELECT count(*) FROM found)" if shape.searched else "0"
     before = "0"
     if shape.paged:  # after a cursor the row it was made of stands before the page; before a cursor it does not
         compare = ("<" if shape.backwards else "<=") if not shape.falling else (">" if shape.backwards else ">=")
         before = _counted(shape, f" AND ({', '.join(_named(shape.keys))}) {compare} ({shape.places})")
-    return text(f"""
-        {shape.found or "WITH "}{", " if shape.searched else ""}counts AS (SELECT {_counted(shape)} AS total, {candidates} AS candidates)
-        SELECT total, candidates, CASE WHEN total <= {COUNTED} THEN {before} ELSE 0 END AS before FROM counts""")
+    return f"""
+        counted AS MATERIALIZED (SELECT {_counted(shape)} AS total),
+        counts AS MATERIALIZED (
+            SELECT total, {candidates} AS candidates, CASE WHEN total <= {COUNTED} THEN {before} ELSE 0 END AS before FROM counted)"""
 
 
 def _counted(shape: Shape, further: str = "") -> str:
-    return f"(SELECT count(*) FROM (SELECT FROM {shape.source} WHERE {shape.where}{further} LIMIT {COUNTED + 1}) AS counted)"
+    return f"(SELECT count(*) FROM (SELECT FROM {shape.source}{further} LIMIT {COUNTED + 1}) AS counted)"
 
 
 def _named(keys: list[str]) -> list[str]:

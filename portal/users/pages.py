@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
 from portal import policy
@@ -18,7 +18,7 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release, rollback
 from portal.forms import asked_for
-from portal.responses import csv_download, go_to, inline, page, page_or_fragment
+from portal.responses import address, csv_download, go_to, inline, page, page_or_fragment, wants_fragment
 from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
@@ -64,8 +64,9 @@ def index(actor: Actor) -> Response:
         chips=_chips(asked),
         roles=policy.grantable_roles(actor),
         known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
+        to=lambda **other: _address(asked.query(**other)),
         role_form=RoleForm(formdata=None),
-        back=request.query_string.decode("ascii", "ignore"),
+        backed=_backed(request.query_string.decode("ascii", "ignore")),
     )
 
 
@@ -100,6 +101,15 @@ def access(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def show(user: User, actor: Actor) -> Response:
     return _user_page(user, actor)
+
+
+@blueprint.get("/<uuid:user_id>/acts")
+@requires(policy.can_manage)
+def acts(user: User, actor: Actor) -> Response:
+    """What a row's menu holds once it was opened; without script the user's page has it all."""
+    if not wants_fragment():
+        return go_to("users.show", user_id=user.id)
+    return page("users/_acts.html", **_row(user, actor, RoleForm(formdata=None)))
 
 
 @blueprint.post("/<uuid:user_id>/role")
@@ -185,12 +195,22 @@ def _chips(asked: FindUsers) -> list[tuple[str, str]]:
         "verified": asked.verified and VERIFIED[asked.verified],
         "signed_in": asked.signed_in and SIGNED_IN[asked.signed_in],
     }
-    return [(word, url_for("users.index", **asked.query(**{name: None}))) for name, word in words.items() if word]
+    return [(word, _address(asked.query(**{name: None}))) for name, word in words.items() if word]
+
+
+def _address(query: dict[str, str]) -> str:
+    """Where the list is that a query means; `url_for` takes its time, and a page leads to a dozen of them."""
+    return f"{address('users.index')}?{urlencode(query)}" if query else address("users.index")
 
 
 def _back() -> str:
     """Where an act was asked for: "user" for the page of one, else the address of a page of the table, without the path."""
     return request.values.get("back", "")
+
+
+def _backed(back: str) -> str:
+    """What leads an address back to a page of the table."""
+    return "?" + urlencode({"back": back}) if back else ""
 
 
 def _index() -> dict[str, str]:
@@ -225,7 +245,8 @@ def _answer(done: bool, form: RoleForm, user: User, actor: Actor, notice: str) -
 
 
 def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
-    said = {"shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor), "back": _back()}
+    back = _back()
+    said = {"shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor), "back": back, "backed": _backed(back)}
     return {"user": user, "role_form": form, **said}
 
 

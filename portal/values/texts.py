@@ -2,6 +2,7 @@
 
 import hashlib
 import unicodedata
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -74,6 +75,7 @@ def _harmful(char: str) -> bool:
     return unicodedata.category(char) == "Cc" or char in BIDI or tag or _broken(char)
 
 
+@lru_cache(maxsize=4096)  # asked of every letter of an import
 def _unseen(char: str) -> bool:
     return unicodedata.category(char) == "Cf" or char in BLANK_LETTERS or _harmful(char)
 
@@ -150,7 +152,10 @@ def sort_key(text: str) -> str:
 
 
 def _folded(text: str, length: int) -> str:
-    seen = "".join(" " if char.isspace() else char for char in text[:length] if char.isspace() or not _unseen(char))
+    text = text[:length]
+    if text.isascii() and text.isprintable():  # as most texts are; the long way gives the same
+        return " ".join(text.lower().split())
+    seen = "".join(" " if char.isspace() else char for char in text if char.isspace() or not _unseen(char))
     return " ".join(unaccented(seen).split())[:length]
 
 

@@ -75,7 +75,7 @@ FUNCTIONS = {
     "search_grams(uuid,text) of portal_owner, for portal_app portal_owner portal_platform",
     "wanted_grams(uuid,text) of portal_owner, for portal_owner",
     "find_users(text,integer) of portal_owner, for portal_app portal_owner portal_platform"
-    ", SECURITY DEFINER search_path=pg_catalog, pg_temp",
+    ", SECURITY DEFINER search_path=pg_catalog, pg_temp max_parallel_workers_per_gather=0 enable_seqscan=off",
     "organizations_of(text) of portal_owner, for portal_owner portal_worker, SECURITY DEFINER search_path=pg_catalog, pg_temp",
     "sees_agent(uuid,boolean,uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
 }
