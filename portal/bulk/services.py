@@ -57,7 +57,6 @@ NOTE = text("""
 # For `audit.about` an account: the latest acts on many that changed it.
 ACTS_ON = """
     SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
-CHANGED_PEOPLE = "SELECT user_id FROM bulk_changes WHERE tenant_id = :tenant AND act_id = :act"
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
 NOBODY = "Nobody is changed by this: {}"
 ONLY_SO_MANY = f"On the platform at most {MOST:,} accounts are changed at once. Narrow the search."
@@ -103,9 +102,11 @@ class Plan:
 
 @dataclass
 class Tally:
-    """What an act has done so far: how many accounts it changed, and how many it left alone for which reason."""
+    """What an act has done so far: how many accounts it changed, which of them may have handed out what hurts, and how many it left
+    alone for which reason."""
 
     changed: int = 0
+    hurting: list[str] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
     seen: int = 0
 
@@ -249,6 +250,7 @@ def _turn(act_id: UUID, kind: str, role: str | None, rows: list[finding.Row], by
             db.session.execute(END_SESSIONS, values)
         db.session.execute(NOTE, values)
         tally.changed += len(values["ids"])
+        tally.hurting += values["ids"] if policy.asks_for_password(old_role) else []
 
 
 def _alike(rows: Iterable[finding.Row]) -> Iterator[tuple[tuple[str, str], list[finding.Row]]]:
@@ -264,7 +266,8 @@ def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]
     if not tally.changed:
         raise Invalid(NOBODY.format("; ".join(tally.reasons) or "nobody fits any more."))
     users.keep_one_administrator(by.tenant_id, ())
-    users.end_what_was_made(by.tenant_id, CHANGED_PEOPLE, act=act_id)
+    if tally.hurting:
+        users.end_what_was_made(by.tenant_id, tally.hurting)
     changes = {"accounts": [None, tally.changed], **more, PROOF: [None, hash_of_list(by.tenant_id, act_id)]}
     audit.record(entry, tenant_id=by.tenant_id, by=by, object_type="user", object_id=act_id, changes=changes)
 
