@@ -9,6 +9,7 @@ from portal.jobs.models import Job
 from portal.users.models import Role
 
 LADDER = (Role.USER, Role.ORG_ADMIN, Role.ADMIN, Role.SUPER_ADMIN)
+RANKS = {str(role): place for place, role in enumerate(LADDER)}
 PLATFORM_ROLES = (Role.ADMIN, Role.SUPER_ADMIN)
 ROLE_NAMES = {
     Role.USER: "User",
@@ -64,7 +65,8 @@ class Account(Acting, Protocol):
 
 def rank(role: str) -> int:
     """0 for the weakest role; raises ValueError for what is no role."""
-    return LADDER.index(Role(role))
+    place = RANKS.get(role)
+    return LADDER.index(Role(role)) if place is None else place
 
 
 def is_platform(role: str) -> bool:

@@ -405,4 +405,6 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_nothing_and_the_import_goe
         return "6,000 people were imported" in admin.get("jobs.show", job_id=job_id).text
 
     assert until(went_on, 60)
+    owner.execute("SELECT attempts FROM jobs WHERE id = %s", (job_id,))
+    assert owner.fetchone() == (2,)
     assert number(owner, "users WHERE email LIKE 'n%@x.example'") == number(owner, "invitations") == number(owner, "outbox") == 6000

@@ -24,6 +24,7 @@ from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
 from portal.values import csv_line
+from portal.words import times
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
 COLUMNS = {
@@ -32,6 +33,7 @@ COLUMNS = {
 }  # fmt: skip
 AT_FIRST = ("name", "email", "role", "state", "last_sign_in")  # a line each in a window of 1280
 STATES = {"active": "Active", "deactivated": "Deactivated", "invited": "Invited", "waiting": "Waiting to be accepted", "removed": "Removed"}
+MARKS = {"active": "on", "invited": "wait", "waiting": "wait", "deactivated": "off", "removed": "off"}
 VERIFIED = {"yes": "E-mail confirmed", "no": "E-mail not confirmed"}
 SIGNED_IN = {
     "never": "Never signed in",
@@ -65,7 +67,9 @@ def index(actor: Actor) -> Response:
         roles=policy.grantable_roles(actor),
         known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
         to=lambda **other: _address(asked.query(**other)),
-        role_form=RoleForm(formdata=None),
+        role_form=None,
+        marks=MARKS,
+        tell=times(),
         backed=_backed(request.query_string.decode("ascii", "ignore")),
     )
 
@@ -247,7 +251,7 @@ def _answer(done: bool, form: RoleForm, user: User, actor: Actor, notice: str) -
 def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
     back = _back()
     said = {"shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor), "back": back, "backed": _backed(back)}
-    return {"user": user, "role_form": form, **said}
+    return {"user": user, "role_form": form, "marks": MARKS, "tell": times(), **said}
 
 
 def _of_user(user: Any, actor: Actor) -> dict[str, Any]:
