@@ -17,7 +17,7 @@ def test_the_log_is_searched_while_typing_opened_and_proved(tab: Open, cast: Sim
     page.goto("/settings")
     page.get_by_label("Full legal name").fill("Acme House Limited")
     page.get_by_role("button", name="Save").click()
-    page.get_by_role("link", name="Audit log").click()
+    page.get_by_role("link", name="Audit log", exact=True).click()
     expect(page.locator("#entries li")).to_have_count(3)
     page.locator("#entries summary").click()
     expect(page.locator("#entries")).to_contain_text("Acme House Limited")
