@@ -163,6 +163,8 @@ class Owned(Protocol):
     def is_free_agent(self) -> bool: ...
     @property
     def is_active(self) -> bool: ...
+    @property
+    def is_enabled(self) -> bool: ...
 
 
 def makes_agents(actor: Acting) -> Answer:
@@ -188,7 +190,11 @@ def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
     """May switch this agent on and off for the people of the own organization."""
     if not (may := administers_organization(actor)):
         return Denied("Only administrators of the organization switch agents on and off.", AN_ADMINISTRATOR)
-    return may if agent.is_active else Denied("The agent was withdrawn; nobody can switch it on.")
+    if not agent.is_active:
+        return Denied("The agent was withdrawn; nobody can switch it on.")
+    if agent.is_free_agent and not agent.is_enabled:
+        return Denied("The portal has switched it off for everybody.", A_SUPER_ADMIN)
+    return may
 
 
 def asks_for_password(role: str) -> bool:
@@ -275,6 +281,7 @@ class SomeAgent:
 
     is_free_agent: bool
     is_active: bool = True
+    is_enabled: bool = True
 
 
 PERMISSIONS: tuple[Permission, ...] = (

@@ -171,6 +171,15 @@ def test_an_own_agent_is_switched_itself(admin: Browser, owner: Any, cast: Simpl
     assert owner.fetchone() == (0,)
 
 
+def test_what_the_portal_has_switched_off_for_everybody_nobody_else_switches_on(admin: Browser, owner: Any) -> None:
+    owner.execute("UPDATE agents SET is_enabled = false WHERE id = %s", (FREE_AGENT,))
+    page = admin.post("agents.switch", {"on": "1"}, agent_id=FREE_AGENT, expect=403)
+    assert "The portal has switched it off for everybody. Ask a super admin of the portal." in page.text
+    assert "switched it off for everybody" in admin.get("agents.show", agent_id=FREE_AGENT).text
+    owner.execute("SELECT count(*) FROM tenant_agents")
+    assert owner.fetchone() == (0,)
+
+
 # Making and editing
 
 

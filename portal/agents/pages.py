@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
-from pydantic import ValidationError
 
 from portal import policy
 from portal.access import requires, signed_in
@@ -14,7 +13,7 @@ from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import EditAgentForm, MakeAgentForm
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
-from portal.errors import Invalid
+from portal.forms import asked_for
 from portal.responses import go_to, inline, page, page_or_fragment
 from portal.values import read_configuration
 
@@ -27,10 +26,7 @@ HISTORY = 50
 @blueprint.get("")
 @signed_in
 def index(actor: Actor) -> Response:
-    try:
-        asked = FindAgents.model_validate(request.args.to_dict())
-    except ValidationError as error:
-        raise Invalid.by(error) from None
+    asked = asked_for(FindAgents)
     administers = bool(policy.administers_organization(actor))
     found = finding.find(actor.tenant_id, asked, sees_off=administers, sees_withdrawn_free=bool(policy.changes_free_agents(actor)))
     return page_or_fragment(
@@ -50,8 +46,7 @@ def new(actor: Actor) -> Response:
     form = MakeAgentForm()
     if form.carry_out(services.make, nonce=form.nonce.data or "", by=actor):
         return go_to("agents.show", agent_id=form.result.id, notice=f"{form.result.name} was made.")
-    status = 409 if form.conflict else 422 if form.is_submitted() else 200
-    return page("agents/edit.html", status=status, form=form, agent=None)
+    return page("agents/edit.html", status=form.status, form=form, agent=None)
 
 
 @blueprint.post("/check")
@@ -77,8 +72,7 @@ def edit(agent: Any, actor: Actor) -> Response:
     form = EditAgentForm(data=services.said_of(agent))
     if form.carry_out(services.edit, agent, by=actor, now=lambda: services.said_of(services.agent(actor, agent.id))):
         return go_to("agents.show", agent_id=agent.id, notice="Saved.")
-    status = 409 if form.conflict else 422 if form.is_submitted() else 200
-    return page("agents/edit.html", status=status, form=form, agent=agent)
+    return page("agents/edit.html", status=form.status, form=form, agent=agent)
 
 
 @blueprint.post("/<uuid:agent_id>/switch")

@@ -241,8 +241,7 @@ def accept(command: Accept, credential: str, *, origin: Origin) -> str:
     password = passwords.hashed(command.password.get_secret_value())
     assert tenant is not None
     tenancy.bind(tenant, user=found["user_id"], role=found["role"])
-    invited = select(User).where(User.tenant_id == tenant, User.id == found["user_id"]).with_for_update(key_share=True)
-    user = db.session.execute(invited).scalar_one_or_none()  # the account first, as whoever withdraws its invitation or sends it again
+    user = users.lock_account(tenant, found["user_id"])  # the account first, as whoever withdraws its invitation or sends it again
     if user is None or db.session.execute(OPEN, {"tenant": tenant, "hash": secret_hash}).first() is None:
         raise NotFound(DEAD)
     won = (Invitation.tenant_id == tenant, Invitation.secret_hash == secret_hash, Invitation.accepted_at.is_(None))
