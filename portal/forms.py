@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from flask import request
 from flask_wtf import FlaskForm
@@ -189,6 +190,16 @@ def asked_for(command_type: type[Command]) -> Command:
         return command_type.model_validate(request.args.to_dict())
     except ValidationError as error:
         raise Invalid.by(error) from None
+
+
+def asked_before(command_type: type[BaseModel], back: str) -> dict[str, str]:
+    """The page of a list that an act was asked for on, as its query; the first page where `back` says nothing that can be read."""
+    asked = dict(parse_qsl(back))
+    try:
+        command_type.model_validate(asked)
+    except ValidationError:
+        return {}
+    return {name: value for name, value in asked.items() if name in command_type.model_fields}
 
 
 def typed(form: Form, model: type[BaseModel]) -> dict[str, Any]:

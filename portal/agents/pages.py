@@ -1,7 +1,6 @@
 """The doors of agents."""
 
 from typing import Any
-from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
 
@@ -13,7 +12,7 @@ from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import EditAgentForm, MakeAgentForm
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
-from portal.forms import asked_for
+from portal.forms import asked_before, asked_for
 from portal.responses import go_to, inline, page, page_or_fragment
 from portal.values import read_configuration
 
@@ -83,8 +82,8 @@ def switch(agent: Any, actor: Actor) -> Response:
     notice = f"{agent.name} is {'on' if on else 'off'}."
     if request.form.get("back") == "agent":
         return go_to("agents.show", agent_id=agent.id, notice=notice)
-    row = finding.one(actor.tenant_id, agent.id)
-    return inline("agents/_row.html", "agents.index", _asked_before(), notice=notice, agent=row, back=request.form.get("back", ""))
+    back, row = request.form.get("back", ""), finding.one(actor.tenant_id, agent.id)
+    return inline("agents/_row.html", "agents.index", asked_before(FindAgents, back), notice=notice, agent=row, back=back)
 
 
 @blueprint.post("/<uuid:agent_id>/withdraw")
@@ -99,12 +98,6 @@ def withdraw(agent: Any, actor: Actor) -> Response:
 def bring_back(agent: Any, actor: Actor) -> Response:
     services.bring_back(agent, by=actor)
     return go_to("agents.show", agent_id=agent.id, notice=f"{agent.name} can be used again.")
-
-
-def _asked_before() -> dict[str, Any]:
-    """The page of the list that an act was asked for on, the first where it says nothing that can be read."""
-    asked = dict(parse_qsl(request.form.get("back", "")))
-    return {name: value for name, value in asked.items() if name in FindAgents.model_fields}
 
 
 def _agent_page(agent: Any, actor: Actor) -> Response:

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
-from pydantic import ValidationError
 
 from portal import policy
 from portal.access import requires, signed_in
@@ -17,7 +16,7 @@ from portal.bulk import services as bulk
 from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release, rollback
-from portal.forms import asked_for
+from portal.forms import asked_before, asked_for
 from portal.responses import address, csv_download, go_to, inline, page, page_or_fragment, wants_fragment
 from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
@@ -218,13 +217,7 @@ def _backed(back: str) -> str:
 
 
 def _index() -> dict[str, str]:
-    """The page of the table that an act was asked for on, the first where it says nothing that can be read."""
-    asked = dict(parse_qsl(_back()))
-    try:
-        FindUsers.model_validate(asked)
-    except ValidationError:
-        return {}
-    return {name: value for name, value in asked.items() if name in FindUsers.model_fields}
+    return asked_before(FindUsers, _back())
 
 
 def _decided(act: Callable[..., None], user: User, actor: Actor, notice: str) -> Response:
