@@ -120,7 +120,7 @@ def _open_doors(app: "Flask") -> None:
     from portal import access, cli
     from portal.access_codes.pages import blueprint as access_codes
     from portal.account.pages import blueprint as account
-    from portal.agents.pages import blueprint as agents
+    from portal.agents.version_pages import blueprint as agents
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
     from portal.auth.pages import blueprint as auth

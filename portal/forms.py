@@ -11,6 +11,7 @@ from flask_wtf import FlaskForm
 from flask_wtf.csrf import _FlaskFormCSRF
 from flask_wtf.form import _Auto
 from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
 from wtforms import Field, Form, FormField, HiddenField, PasswordField
 
 from portal.errors import Conflict, Invalid, faults_of
@@ -50,6 +51,10 @@ class ModelForm(FlaskForm):
         if formdata is _Auto and self.is_submitted():
             kwargs.pop("data", None)
         super().__init__(formdata=formdata, **kwargs)
+
+    def fill(self, typed: Mapping[str, str]) -> None:
+        """Show what was typed before, as if it had just been sent; a field that is not among it shows what it showed."""
+        super().process(MultiDict(typed), data=self.data)
 
     def context(self) -> dict[str, Any]:
         """What the command's rules need to know besides what was typed: pydantic's context, and each command says what it may hold."""
@@ -188,6 +193,14 @@ def asked_for(command_type: type[Command]) -> Command:
     """What an address asks for behind its `?`, as a command; raises Invalid with each fault under its name."""
     try:
         return command_type.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise Invalid.by(error) from None
+
+
+def sent(command_type: type[Command]) -> Command:
+    """What a form without fields of its own sends, as a command; raises Invalid with each fault under its name."""
+    try:
+        return command_type.model_validate(request.form.to_dict())
     except ValidationError as error:
         raise Invalid.by(error) from None
 

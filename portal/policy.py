@@ -162,16 +162,29 @@ class Owned(Protocol):
     @property
     def is_free_agent(self) -> bool: ...
     @property
+    def is_shared(self) -> bool: ...
+    @property
+    def published_version(self) -> int | None: ...
+    @property
     def is_active(self) -> bool: ...
     @property
     def is_enabled(self) -> bool: ...
 
 
+class Used(Owned, Protocol):
+    """What they ask besides of an agent that is to go: whether the own organization has used it, and whether others have it."""
+
+    @property
+    def conversations(self) -> int: ...
+    @property
+    def is_offered(self) -> bool: ...
+
+
 def makes_agents(actor: Acting) -> Answer:
-    """May make agents of the own organization, and change them."""
-    if rank(actor.role) >= rank(Role.ORG_ADMIN):
-        return Allowed()
-    return Denied("Only administrators of the organization make agents.", AN_ADMINISTRATOR)
+    """May make agents and change them: org_admins those of the own organization, super_admins the free ones."""
+    if rank(actor.role) < rank(Role.ORG_ADMIN):
+        return Denied("Only administrators of the organization make agents.", AN_ADMINISTRATOR)
+    return changes_free_agents(actor) if is_platform(actor.role) else Allowed()
 
 
 def changes_free_agents(actor: Acting) -> Answer:
@@ -182,8 +195,28 @@ def changes_free_agents(actor: Acting) -> Answer:
 
 
 def can_edit_agent(actor: Acting, agent: Owned) -> Answer:
-    """May change this agent, withdraw it and bring it back."""
+    """May change this agent, see its versions, withdraw it and bring it back."""
+    if agent.is_shared:
+        return Denied("It belongs to another organization, which shares it with yours. To change it, clone it.")
     return changes_free_agents(actor) if agent.is_free_agent else makes_agents(actor)
+
+
+def can_publish_agent(actor: Acting, agent: Owned) -> Answer:
+    """May put a version of this agent into use."""
+    if not (may := can_edit_agent(actor, agent)):
+        return may
+    return Allowed() if agent.is_active else Denied("The agent was withdrawn. Bring it back first.")
+
+
+def can_remove_agent(actor: Acting, agent: Used) -> Answer:
+    """May delete this agent for good."""
+    if not (may := can_edit_agent(actor, agent)):
+        return may
+    if agent.is_free_agent:
+        return Denied("Free agents are withdrawn, not removed: organizations may have used them.")
+    if agent.conversations:
+        return Denied("It was used in conversations, which keep its name. It can be withdrawn.")
+    return Denied("It is offered to or shared with another organization. End that first.") if agent.is_offered else Allowed()
 
 
 def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
@@ -192,8 +225,12 @@ def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
         return Denied("Only administrators of the organization switch agents on and off.", AN_ADMINISTRATOR)
     if not agent.is_active:
         return Denied("The agent was withdrawn; nobody can switch it on.")
+    if agent.published_version is None:
+        return Denied("No version of it is published; nobody can use it yet.")
     if agent.is_free_agent and not agent.is_enabled:
         return Denied("The portal has switched it off for everybody.", A_SUPER_ADMIN)
+    if agent.is_shared and not agent.is_enabled:
+        return Denied("The organization that it belongs to has switched it off.")
     return may
 
 
@@ -282,6 +319,8 @@ class SomeAgent:
     is_free_agent: bool
     is_active: bool = True
     is_enabled: bool = True
+    is_shared: bool = False
+    published_version: int | None = 1
 
 
 PERMISSIONS: tuple[Permission, ...] = (
@@ -309,7 +348,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission("Agents", "See the agents that are on", everybody),
     Permission("Agents", "Switch agents on and off for the organization", lambda actor: can_switch_agent(actor, SomeAgent(True))),
-    Permission("Agents", "Make, change and withdraw the organization's own agents", makes_agents),
+    Permission("Agents", "Make, change, publish and withdraw agents; those of an organization are its own", makes_agents),
     Permission("Agents", "Change and withdraw free agents", lambda actor: can_edit_agent(actor, SomeAgent(True))),
 )
 

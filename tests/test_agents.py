@@ -42,13 +42,13 @@ def stored(owner: Any, column: str, id_: str) -> Any:
 
 def make(browser: Browser, *, expect: int = 303, **typed: str) -> Page:
     form = browser.get("agents.new").form("main form[action='/agents/new']")
-    said = {"name": "Flower advice", "configuration": '{"tone": "calm"}', "is_enabled": "y"}
+    said = {"name": "Flower advice", "configuration": '{"tone": "calm"}', "is_enabled": "y", "publish": "y"}
     return browser.post("agents.new", {**form, **said, **typed}, expect=expect)
 
 
 def edit(browser: Browser, id_: str, *, expect: int = 303, **typed: str) -> Page:
     form = browser.get("agents.edit", agent_id=id_).form(f"main form[action='/agents/{id_}/edit']")
-    return browser.post("agents.edit", {**form, **typed}, agent_id=id_, expect=expect)
+    return browser.post("agents.edit", {**form, "publish": "y", **typed}, agent_id=id_, expect=expect)
 
 
 # The catalogue
@@ -120,8 +120,8 @@ def test_a_plain_user_sees_what_is_on_and_nothing_else(app: Flask, admin: Browse
     user.post("agents.check", {"configuration": "{}"}, expect=403)
 
 
-def test_the_list_asks_two_statements_and_an_agent_three(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:
-    for address, most in (("/agents", 2), ("/agents?q=free&state=on", 2), (f"/agents/{id_of(cast.acme, 'agent')}", 3)):
+def test_the_list_asks_two_statements_and_an_agent_four(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:
+    for address, most in (("/agents", 2), ("/agents?q=free&state=on", 2), (f"/agents/{id_of(cast.acme, 'agent')}", 4)):
         with counted(app) as seen:
             admin.get(address)
         assert len(seen) <= most, "\n\n".join(seen)
@@ -294,7 +294,7 @@ def test_two_editors_lose_nothing(app: Flask, admin: Browser, cast: SimpleNamesp
     assert "Somebody else saved this agent" in page.text
     both = [cell.get_text(strip=True) for cell in page.select("#conflict td")]
     assert both == ["Theirs", "Mine", "From the other"]
-    now = page.form(f"main form[action='/agents/{own}/edit']")
+    now = {**page.form(f"main form[action='/agents/{own}/edit']"), "publish": "y"}
     assert (now["name"], now["description"].strip()) == ("Mine", "From the other")
     admin.post("agents.edit", now, agent_id=own, expect=303)
     assert (stored(owner, "name", own), stored(owner, "description", own)) == ("Mine", "From the other")
@@ -331,8 +331,9 @@ def test_the_history_of_an_agent_is_told_without_its_configuration(admin: Browse
     own = id_of(cast.acme, "agent")
     edit(admin, own, configuration='{"prompt": "a secret of the house"}', name="Renamed")
     told = [" ".join(item.get_text().split()) for item in admin.get("agents.show", agent_id=own).select(".happened p")]
-    assert told == [
-        "CANARY-acme Admin changed an agent; name: CANARY-acme →became Renamed; configuration template: nothing →became changed"
+    assert told[-2:] == [
+        "CANARY-acme Admin put a version of an agent into use; published version: 1 →became 2",
+        "CANARY-acme Admin changed an agent; name: CANARY-acme →became Renamed; version: 1 →became 2; configuration: nothing →became changed",
     ]
     assert "a secret of the house" not in admin.get("audit.index", about="agent").text
 

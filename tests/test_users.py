@@ -633,7 +633,7 @@ class Trying:
             "Make, see and withdraw access codes, accept who joined by one": lambda: self.opens("/users/codes"),
             "See the agents that are on": lambda: self.opens("/agents"),
             "Switch agents on and off for the organization": lambda: self.posts(f"/agents/{FREE_AGENT}/switch", on="1"),
-            "Make, change and withdraw the organization's own agents": self.makes_an_agent,
+            "Make, change, publish and withdraw agents; those of an organization are its own": self.makes_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
             **about,

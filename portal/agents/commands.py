@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from portal.values import LongText, MayBeCleared, Name, folded, read_configuration
+from portal.values import LongText, MayBeCleared, Name, clean_line, folded, read_configuration
 
 MOST_CAPABILITIES, LONGEST_CAPABILITY = 20, 60
+LONGEST_COMMENT = 200
 TYPE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
 
 
@@ -52,19 +53,29 @@ def as_written(typed: str) -> str:
     return written
 
 
+def clean_comment(typed: object) -> str | None:
+    return clean_line(typed, LONGEST_COMMENT) or None
+
+
 class AgentData(BaseModel):
-    """An agent as its owner describes it; `configuration` is a JSON document, kept as it is written."""
+    """An agent as its owner describes it; `configuration` is a JSON document, kept as it is written.
+
+    It becomes a version, told apart by its `comment`; `publish` puts that into use at once.
+    """
 
     name: Name
     agent_type: Annotated[str, Field(max_length=1_000), AfterValidator(agent_type)]
     description: LongText
     capabilities: Annotated[list[str], BeforeValidator(lines), AfterValidator(few_and_short)] = []
-    is_enabled: Annotated[bool, BeforeValidator(bool)] = False
     configuration: Annotated[str, AfterValidator(as_written)]
+    comment: Annotated[str | None, BeforeValidator(clean_comment)] = None
+    publish: Annotated[bool, BeforeValidator(bool)] = False
 
 
 class MakeAgent(AgentData):
-    """A new agent of the own organization; without a type it gets the one that its name suggests."""
+    """A new agent; without a type it gets the one that its name suggests."""
+
+    is_enabled: Annotated[bool, BeforeValidator(bool)] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -75,17 +86,37 @@ class MakeAgent(AgentData):
 
 
 class EditAgent(AgentData):
-    """An agent as it is to be from now on; `version` is the one that the person saw."""
+    """An agent as it is to be from now on; `version` is the one that was saved last when the person opened it."""
 
     version: int
+
+
+class NameVersion(BaseModel):
+    """Which version of an agent."""
+
+    number: Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
+class ListVersions(BaseModel):
+    """Which page of an agent's versions: those before this number; None from the newest on."""
+
+    before: Annotated[Annotated[int, Field(ge=1, le=2_147_483_647)] | None, MayBeCleared] = None
+
+
+class CompareVersions(BaseModel):
+    """Which two versions of an agent, and how they are drawn: side by side, or in one column."""
+
+    old: Annotated[int, Field(ge=1, le=2_147_483_647)]
+    new: Annotated[int, Field(ge=1, le=2_147_483_647)]
+    look: Literal["side", "one"] = "side"
 
 
 class FindAgents(BaseModel):
     """Which agents: what was typed, whose they are, whether they are on, what they can, and from which place in the list of names."""
 
     q: Annotated[str, Field(max_length=100)] = ""
-    owner: Annotated[Literal["free", "own"] | None, MayBeCleared] = None
-    state: Annotated[Literal["on", "off", "withdrawn"] | None, MayBeCleared] = None
+    owner: Annotated[Literal["free", "own", "shared"] | None, MayBeCleared] = None
+    state: Annotated[Literal["on", "off", "unpublished", "withdrawn"] | None, MayBeCleared] = None
     capability: Annotated[Annotated[str, Field(max_length=LONGEST_CAPABILITY)] | None, MayBeCleared] = None
     after: Annotated[Annotated[str, Field(max_length=4_000)] | None, MayBeCleared] = None
 

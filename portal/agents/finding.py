@@ -1,4 +1,4 @@
-"""Finding agents: the free ones and the organization's own, by name, with how they are used here."""
+"""Finding agents: the free ones, the organization's own and those shared with it, by name, with how they are used here."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,18 +11,24 @@ from portal.errors import Invalid
 
 ROWS = 25
 COUNTED = 10_000  # no count goes further
-IS_ON = "(a.is_active AND a.is_enabled AND coalesce(s.is_on, true))"
+IS_ON = "(a.is_active AND a.is_enabled AND a.published_version IS NOT NULL AND coalesce(s.is_on, true))"
 CONDITIONS = {
     "words": """NOT EXISTS (
         SELECT FROM unnest(%(words)s) AS word
         WHERE strpos(a.sort_key || ' ' || lower(a.agent_type) || ' ' || lower(coalesce(a.description, '')), word) = 0)""",
     "capability": "%(capability)s = ANY (a.capabilities)",
     "on": IS_ON,
-    "off": f"a.is_active AND NOT {IS_ON}",
+    "off": f"a.is_active AND a.published_version IS NOT NULL AND NOT {IS_ON}",
+    "unpublished": "a.is_active AND a.published_version IS NULL",
     "withdrawn": "NOT a.is_active",
     "place": "(a.sort_key, a.id) > (%(place)s, CAST(%(place_id)s AS uuid))",
 }
-OWNED = {"own": "a.owner_tenant_id = %(tenant)s", "free": "a.owner_tenant_id IS NULL AND a.is_free_agent"}
+SHARED = "a.id IN (SELECT shares.agent_id FROM agent_shares AS shares WHERE shares.partner = %(tenant)s AND shares.state = 'accepted')"
+OWNED = {
+    "own": "a.owner_tenant_id = %(tenant)s",
+    "free": "a.owner_tenant_id IS NULL AND a.is_free_agent",
+    "shared": f"a.owner_tenant_id <> %(tenant)s AND {SHARED}",
+}
 SOURCE = "agents a LEFT JOIN tenant_agents s ON s.tenant_id = %(tenant)s AND s.agent_id = a.id"
 USED = f"""
     (SELECT count(*) FROM (SELECT FROM conversation_agents c WHERE c.tenant_id = %(tenant)s AND c.agent_id = a.id LIMIT {COUNTED + 1})
@@ -30,10 +36,18 @@ USED = f"""
     (SELECT max(c.added_at) FROM conversation_agents c WHERE c.tenant_id = %(tenant)s AND c.agent_id = a.id) AS last_used_at"""
 
 COLUMNS = """
-    a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled, a.sort_key"""
+    a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled, a.sort_key,
+    a.version, a.published_version"""
 ONE = Reading(f"""
-    SELECT {COLUMNS}, {IS_ON} AS is_on, {USED}, a.configuration_template::text AS configuration, a.version, a.updated_at
-    FROM {SOURCE} WHERE a.id = %(agent)s AND (a.is_free_agent OR a.owner_tenant_id = %(tenant)s)""")
+    SELECT {COLUMNS}, a.is_free_agent IS FALSE AND a.owner_tenant_id <> %(tenant)s AS is_shared, {IS_ON} AS is_on, {USED},
+        EXISTS (SELECT FROM agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id AND o.state IN ('offered', 'accepted'))
+        AS is_offered, a.configuration_template::text AS configuration, a.updated_at, a.origin_agent_id, a.origin_version, a.origin_content
+    FROM {SOURCE} WHERE a.id = %(agent)s AND ({" OR ".join(f"({whose})" for whose in OWNED.values())})""")
+
+USED_IN = Reading("""
+    SELECT m.title, m.status, c.added_at
+    FROM conversation_agents c JOIN conversations m ON m.tenant_id = c.tenant_id AND m.id = c.conversation_id
+    WHERE c.tenant_id = %(tenant)s AND c.agent_id = %(agent)s ORDER BY c.added_at DESC NULLS LAST LIMIT 10""")
 
 
 @dataclass(frozen=True)
@@ -48,8 +62,8 @@ class Found:
 def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_withdrawn_free: bool) -> Found:
     """The agents that were asked for. One statement. Raises Invalid for a damaged place.
 
-    Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_active, is_enabled, is_on,
-    conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
+    Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled, is_on,
+    version, published_version, conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
     """
     shape = tuple(name for name, given in (("words", asked.words), ("capability", asked.capability), ("place", asked.after)) if given)
     state = (asked.state,) if asked.state else ()
@@ -65,8 +79,13 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_withdrawn_f
 
 
 def one(tenant_id: UUID, agent_id: UUID) -> Any:
-    """One agent, free or the organization's own, with its configuration (text), version and updated_at besides; None for any other."""
+    """One agent, free, own or shared, with its configuration (text), updated_at, origin and is_offered besides; None for any other."""
     return ONE.one(tenant=tenant_id, agent=agent_id)
+
+
+def used_in(tenant_id: UUID, agent_id: UUID) -> list[Any]:
+    """The last conversations of the organization that the agent joined, at most 10: title, status, added_at."""
+    return USED_IN(tenant=tenant_id, agent=agent_id)
 
 
 def _is_id(text: str) -> bool:
@@ -78,15 +97,15 @@ def _is_id(text: str) -> bool:
 
 @cache
 def _page(conditions: tuple[str, ...], owner: str | None, sees_off: bool, sees_withdrawn_free: bool) -> Reading:
-    """Own and free ones are read from one index each, in order, and merged; the count goes along."""
+    """Own, free and shared ones are read apart, each in order, and merged; the count goes along."""
     sides = {name: whose for name, whose in OWNED.items() if owner in (None, name)}
     asked = [CONDITIONS[name] for name in conditions] + ([] if sees_off else [IS_ON])
     parts, counts = [], []
     for name, whose in sides.items():
-        seen = [whose, *asked] + (["a.is_active"] if name == "free" and not sees_withdrawn_free else [])
-        parts.append(
-            f"(SELECT {COLUMNS}, {IS_ON} AS is_on FROM {SOURCE} WHERE {' AND '.join(seen)} ORDER BY a.sort_key, a.id LIMIT %(limit)s)"
-        )
+        hidden = name == "shared" or (name == "free" and not sees_withdrawn_free)
+        seen = [whose, *asked] + (["a.is_active", "a.published_version IS NOT NULL"] if hidden else [])
+        rows = f"SELECT {COLUMNS}, {name == 'shared'} AS is_shared, {IS_ON} AS is_on FROM {SOURCE} WHERE {' AND '.join(seen)}"
+        parts.append(f"({rows} ORDER BY a.sort_key, a.id LIMIT %(limit)s)")
         counted = " AND ".join(one for one in seen if one != CONDITIONS["place"])
         counts.append(f"(SELECT count(*) FROM (SELECT FROM {SOURCE} WHERE {counted} LIMIT {COUNTED + 1}) AS counted)")
     return Reading(f"""

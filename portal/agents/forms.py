@@ -1,9 +1,9 @@
 """Agents as HTML fields."""
 
-from wtforms import BooleanField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, StringField, TextAreaField
 
-from portal.agents.commands import EditAgent, MakeAgent
-from portal.forms import CreatingForm, EditingForm
+from portal.agents.commands import EditAgent, MakeAgent, NameVersion
+from portal.forms import CreatingForm, EditingForm, ModelForm
 
 
 class AgentFields:
@@ -13,13 +13,20 @@ class AgentFields:
     agent_type = StringField("Type")
     description = TextAreaField("What it is for")
     capabilities = TextAreaField("What it can do")
-    is_enabled = BooleanField("Its people can use it", default=True)
     configuration = TextAreaField("Configuration", default="{}")
+    comment = StringField("What is new")
+    publish = BooleanField()
 
 
 class MakeAgentForm(AgentFields, CreatingForm):
     command_type = MakeAgent
+    is_enabled = BooleanField("Switched on", default=True)
 
 
 class EditAgentForm(AgentFields, EditingForm):
     command_type = EditAgent
+
+
+class VersionForm(ModelForm):
+    command_type = NameVersion
+    number = HiddenField()

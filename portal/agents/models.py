@@ -1,9 +1,23 @@
-"""The tables of agents: free ones for everybody, proprietary ones of one organization, and what organizations switched off."""
+"""The tables of agents: free and proprietary ones, their versions, drafts of versions, and what organizations switched off."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, cast, event, func, text, true
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    cast,
+    event,
+    func,
+    text,
+    true,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 from uuid_utils.compat import uuid7
@@ -28,8 +42,11 @@ class WrittenJson(UserDefinedType[str]):
 class Agent(db.Model):  # type: ignore[name-defined]
     """An agent and its configuration; a type can be used once among the active agents of an owner.
 
-    `is_enabled` is the owner's own switch; one that is not `is_active` was withdrawn, and only its owner still sees it. `capabilities`
-    are short phrases. `created_by` is who made it, None for what the portal brought along or the legacy system had.
+    The row says what is published; of an agent that is not (`published_version` is None), what was saved last. `version` is the number
+    of the version that was saved last. `is_enabled` is the owner's own switch; one that is not `is_active` was withdrawn, and only its
+    owner still sees it. `capabilities` are short phrases. `created_by` is who made it, None for what the portal brought along or the
+    legacy system had. A clone knows its original (`origin_agent_id`), the original's version that it was last compared with, and what
+    that version said.
     """
 
     __tablename__ = "agents"
@@ -37,6 +54,8 @@ class Agent(db.Model):  # type: ignore[name-defined]
         CheckConstraint("is_free_agent = (owner_tenant_id IS NULL)", name="agents_free_means_unowned"),
         CheckConstraint("agent_type ~ '^[A-Z][A-Z0-9_]{2,63}$'", name="agents_agent_type_form"),
         CheckConstraint("octet_length(configuration_template::text) <= 65536", name="agents_configuration_within"),
+        CheckConstraint("published_version BETWEEN 1 AND version", name="agents_published_is_a_version"),
+        UniqueConstraint("owner_tenant_id", "id", name="agents_owner_tenant_id_id_key"),
         ForeignKeyConstraint(["owner_tenant_id", "created_by"], [User.tenant_id, User.id], name="agents_owner_tenant_id_created_by_fkey"),
         Index(
             "agents_owner_tenant_id_agent_type_key",
@@ -55,7 +74,7 @@ class Agent(db.Model):  # type: ignore[name-defined]
     description: Mapped[Words | None]
     is_free_agent: Mapped[bool]
     owner_tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id, name="agents_owner_tenant_id_fkey"))
-    configuration_template: Mapped[str] = mapped_column(WrittenJson, server_default=text("'{}'::json"))
+    configuration: Mapped[str] = mapped_column("configuration_template", WrittenJson, server_default=text("'{}'::json"))
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     is_active: Mapped[bool] = mapped_column(server_default=true())
     capabilities: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
@@ -64,11 +83,70 @@ class Agent(db.Model):  # type: ignore[name-defined]
     updated_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(server_default=text("1"))
     created_by: Mapped[UUID | None]
-
-    __mapper_args__ = {"version_id_col": version}
+    published_version: Mapped[int | None]
+    origin_agent_id: Mapped[UUID | None]
+    origin_version: Mapped[int | None]
+    origin_content: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 event.listen(Agent, "before_update", touch)
+
+
+class AgentVersion(db.Model):  # type: ignore[name-defined]
+    """What an agent was saved as, by whom and when; `owner_tenant_id` is the agent's. Versions are never changed.
+
+    `saved_by` is None for what came with the portal or an upgrade.
+    """
+
+    __tablename__ = "agent_versions"
+    __table_args__ = (
+        ForeignKeyConstraint(["agent_id"], [Agent.id], name="agent_versions_agent_id_fkey", ondelete="CASCADE"),
+        ForeignKeyConstraint(
+            ["owner_tenant_id", "agent_id"],
+            [Agent.owner_tenant_id, Agent.id],
+            name="agent_versions_owner_tenant_id_agent_id_fkey",
+            ondelete="CASCADE",
+        ),
+        ForeignKeyConstraint(
+            ["owner_tenant_id", "saved_by"], [User.tenant_id, User.id], name="agent_versions_owner_tenant_id_saved_by_fkey"
+        ),
+        CheckConstraint("octet_length(configuration::text) <= 65536", name="agent_versions_configuration_within"),
+    )
+
+    agent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner_tenant_id: Mapped[UUID | None]
+    name: Mapped[Words]
+    agent_type: Mapped[Words]
+    description: Mapped[Words | None]
+    capabilities: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    configuration: Mapped[str] = mapped_column(WrittenJson)
+    saved_by: Mapped[UUID | None]
+    saved_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    comment: Mapped[Words | None]
+    restored_from: Mapped[int | None]
+
+
+class AgentDraft(db.Model):  # type: ignore[name-defined]
+    """What a person was typing about an agent, or about one to be made (`agent_id` is None), field by field; seen by nobody else."""
+
+    __tablename__ = "agent_drafts"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "user_id"], [User.tenant_id, User.id], name="agent_drafts_tenant_id_user_id_fkey"),
+        ForeignKeyConstraint(["agent_id"], [Agent.id], name="agent_drafts_agent_id_fkey", ondelete="CASCADE"),
+        CheckConstraint("octet_length(typed::text) <= 524288", name="agent_drafts_within"),
+        Index("agent_drafts_whose_key", "tenant_id", "user_id", "agent_id", unique=True, postgresql_nulls_not_distinct=True),
+        Index("agent_drafts_agent_id_idx", "agent_id"),
+        Index("agent_drafts_expires_at_idx", "expires_at"),
+    )
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID]
+    agent_id: Mapped[UUID | None]
+    typed: Mapped[dict[str, Any]] = mapped_column(JSON)
+    saved_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    expires_at: Mapped[Moment]
 
 
 class TenantAgent(db.Model):  # type: ignore[name-defined]
@@ -80,7 +158,7 @@ class TenantAgent(db.Model):  # type: ignore[name-defined]
     )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, name="tenant_agents_tenant_id_fkey"), primary_key=True)
-    agent_id: Mapped[UUID] = mapped_column(ForeignKey(Agent.id, name="tenant_agents_agent_id_fkey"), primary_key=True)
+    agent_id: Mapped[UUID] = mapped_column(ForeignKey(Agent.id, name="tenant_agents_agent_id_fkey", ondelete="CASCADE"), primary_key=True)
     is_on: Mapped[bool]
     changed_by: Mapped[UUID]
     changed_at: Mapped[Moment] = mapped_column(server_default=func.now())

@@ -1,4 +1,4 @@
-"""The doors of agents."""
+"""The doors of agents: the list, an agent, the editor."""
 
 from typing import Any
 
@@ -7,19 +7,21 @@ from flask import Blueprint, Response, request
 from portal import policy
 from portal.access import requires, signed_in
 from portal.actor import Actor
-from portal.agents import finding, services
+from portal.agents import drafts, finding, services, versions
 from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import EditAgentForm, MakeAgentForm
+from portal.agents.models import Agent
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
-from portal.forms import asked_before, asked_for
+from portal.forms import ModelForm, asked_before, asked_for
 from portal.responses import go_to, inline, page, page_or_fragment
 from portal.values import read_configuration
 
 blueprint = Blueprint("agents", __name__, url_prefix="/agents")
-OWNERS = {"free": "Free", "own": "Own"}
-STATES = {"on": "On", "off": "Off", "withdrawn": "Withdrawn"}
-HISTORY = 50
+OWNERS = {"free": "Free", "own": "Own", "shared": "Shared with us"}
+STATES = {"on": "On", "off": "Off", "unpublished": "Not published", "withdrawn": "Withdrawn"}
+HISTORY, VERSIONS = 50, 3
+NOT_KEPT = {"csrf_token", "nonce", "discard"}  # of a form, in a draft
 
 
 @blueprint.get("")
@@ -43,9 +45,10 @@ def index(actor: Actor) -> Response:
 @requires(policy.makes_agents)
 def new(actor: Actor) -> Response:
     form = MakeAgentForm()
+    kept = _show_draft(form, None, actor)
     if form.carry_out(services.make, nonce=form.nonce.data or "", by=actor):
-        return go_to("agents.show", agent_id=form.result.id, notice=f"{form.result.name} was made.")
-    return page("agents/edit.html", status=form.status, form=form, agent=None)
+        return go_to("agents.show", agent_id=form.result.id, notice=f"{form.result.name} was made{_and_used(form.result)}.")
+    return page("agents/edit.html", status=form.status, form=form, agent=None, kept=kept)
 
 
 @blueprint.post("/check")
@@ -59,19 +62,40 @@ def check() -> Response:
     return page("agents/_checked.html", fault=None)
 
 
+@blueprint.post("/new/draft")
+@requires(policy.makes_agents)
+def keep_new_draft(actor: Actor) -> Response:
+    return _keep_draft(None, actor)
+
+
 @blueprint.get("/<uuid:agent_id>")
 @signed_in
 def show(agent: Any, actor: Actor) -> Response:
-    return _agent_page(agent, actor)
+    administers = bool(policy.administers_organization(actor))
+    entries = audit.about(actor.tenant_id, agent.id, HISTORY) if administers else []
+    return page(
+        "agents/show.html",
+        agent=agent,
+        texts=_texts(agent.configuration),
+        saved=versions.listed(agent, by=actor, limit=VERSIONS)[:VERSIONS] if policy.can_edit_agent(actor, agent) else [],
+        history=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
+    )
 
 
 @blueprint.route("/<uuid:agent_id>/edit", methods=["GET", "POST"])
 @requires(policy.can_edit_agent)
 def edit(agent: Any, actor: Actor) -> Response:
-    form = EditAgentForm(data=services.said_of(agent))
-    if form.carry_out(services.edit, agent, by=actor, now=lambda: services.said_of(services.agent(actor, agent.id))):
-        return go_to("agents.show", agent_id=agent.id, notice="Saved.")
-    return page("agents/edit.html", status=form.status, form=form, agent=agent)
+    form = EditAgentForm(data=_said(agent, actor))
+    kept = _show_draft(form, agent, actor)
+    if form.carry_out(services.edit, agent, by=actor, now=lambda: _said(services.agent(actor, agent.id), actor)):
+        return go_to("agents.show", agent_id=agent.id, notice=_saved(form.result, agent))
+    return page("agents/edit.html", status=form.status, form=form, agent=agent, kept=kept)
+
+
+@blueprint.post("/<uuid:agent_id>/draft")
+@requires(policy.can_edit_agent)
+def keep_draft(agent: Any, actor: Actor) -> Response:
+    return _keep_draft(agent, actor)
 
 
 @blueprint.post("/<uuid:agent_id>/switch")
@@ -86,9 +110,11 @@ def switch(agent: Any, actor: Actor) -> Response:
     return inline("agents/_row.html", "agents.index", asked_before(FindAgents, back), notice=notice, agent=row, back=back)
 
 
-@blueprint.post("/<uuid:agent_id>/withdraw")
+@blueprint.route("/<uuid:agent_id>/withdraw", methods=["GET", "POST"])
 @requires(policy.can_edit_agent)
 def withdraw(agent: Any, actor: Actor) -> Response:
+    if request.method == "GET":
+        return page("agents/withdraw.html", agent=agent, used=finding.used_in(actor.tenant_id, agent.id))
     services.withdraw(agent, by=actor)
     return go_to("agents.show", agent_id=agent.id, notice=f"{agent.name} was withdrawn; nobody uses it any more.")
 
@@ -100,15 +126,51 @@ def bring_back(agent: Any, actor: Actor) -> Response:
     return go_to("agents.show", agent_id=agent.id, notice=f"{agent.name} can be used again.")
 
 
-def _agent_page(agent: Any, actor: Actor) -> Response:
-    administers = bool(policy.administers_organization(actor))
-    entries = audit.about(actor.tenant_id, agent.id, HISTORY) if administers else []
-    return page(
-        "agents/show.html",
-        agent=agent,
-        texts=_texts(agent.configuration),
-        history=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
-    )
+@blueprint.route("/<uuid:agent_id>/remove", methods=["GET", "POST"])
+@requires(policy.can_remove_agent)
+def remove(agent: Any, actor: Actor) -> Response:
+    if request.method == "GET":
+        return page("agents/remove.html", agent=agent)
+    services.remove(agent, by=actor)
+    return go_to("agents.index", notice=f"{agent.name} was removed.")
+
+
+def _said(agent: Any, actor: Actor) -> dict[str, Any]:
+    """What was saved last, as the form shows it."""
+    said = versions.latest(agent, by=actor)
+    return {**said._asdict(), "capabilities": "\n".join(said.capabilities), "version": agent.version}
+
+
+def _show_draft(form: ModelForm, agent: Any, actor: Actor) -> Any:
+    """Fill a form that is opened with what the actor was typing; the draft, None where there is none."""
+    kept = None if form.is_submitted() else drafts.draft(agent.id if agent else None, by=actor)
+    if kept:
+        form.fill(kept.typed)
+    return kept
+
+
+def _keep_draft(agent: Any, actor: Actor) -> Response:
+    """Keep what is typed, or throw it away, as the button says."""
+    where: dict[str, Any] = {"agent_id": agent.id} if agent else {}
+    back_to = "agents.edit" if agent else "agents.new"
+    if request.form.get("discard"):
+        drafts.forget(agent.id if agent else None, by=actor)
+        return go_to(back_to, notice="The draft was thrown away.", **where)
+    typed = {name: text for name, text in request.form.items() if name not in NOT_KEPT}
+    kept_at = drafts.keep(typed, agent, by=actor)
+    return inline("agents/_draft.html", back_to, where, notice="Kept as a draft; only you see it.", kept_at=kept_at)
+
+
+def _saved(saved: Agent, before: Any) -> str:
+    if saved.version == before.version:
+        return f"Nothing was changed{_and_used(saved) if saved.published_version != before.published_version else ''}."
+    return f"Version {saved.version:,} was saved{_and_used(saved)}."
+
+
+def _and_used(saved: Agent) -> str:
+    if saved.published_version == saved.version:
+        return " and is in use"
+    return f"; version {saved.published_version:,} stays in use" if saved.published_version else "; nobody uses it until it is published"
 
 
 def _texts(configuration: str) -> list[tuple[str, str]]:

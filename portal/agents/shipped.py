@@ -11,17 +11,28 @@ from portal.values import read_configuration, sort_key
 
 FOLDER = Path(__file__).with_name("catalogue")
 # A type that is here, withdrawn too, is not brought in again; an agent that nobody has changed follows the portal's own text.
-ADD = """
-    INSERT INTO agents (id, agent_type, name, description, capabilities, configuration_template, sort_key, is_free_agent)
-    SELECT %(id)s, %(agent_type)s, %(name)s, %(description)s, %(capabilities)s, %(configuration)s, %(sort_key)s, true
-    WHERE NOT EXISTS (SELECT FROM agents WHERE is_free_agent AND agent_type = %(agent_type)s)
-    ON CONFLICT DO NOTHING"""
-FOLLOW = """
-    UPDATE agents SET name = %(name)s, description = %(description)s, capabilities = %(capabilities)s,
-        configuration_template = %(configuration)s, sort_key = %(sort_key)s
-    WHERE is_free_agent AND agent_type = %(agent_type)s AND is_active AND version = 1 AND created_by IS NULL
-    AND (name, description, capabilities, configuration_template::text, sort_key)
-        IS DISTINCT FROM (%(name)s, %(description)s, %(capabilities)s, %(configuration)s, %(sort_key)s)"""
+VERSION = """
+    INSERT INTO agent_versions (agent_id, number, name, agent_type, description, capabilities, configuration, comment)
+    SELECT id, version, name, agent_type, description, capabilities, configuration_template, 'Came with the portal' FROM written"""
+ADD = f"""
+    WITH written AS (
+        INSERT INTO agents
+            (id, agent_type, name, description, capabilities, configuration_template, sort_key, is_free_agent, version, published_version)
+        SELECT %(id)s, %(agent_type)s, %(name)s, %(description)s, %(capabilities)s, %(configuration)s, %(sort_key)s, true, 1, 1
+        WHERE NOT EXISTS (SELECT FROM agents WHERE is_free_agent AND agent_type = %(agent_type)s)
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ) {VERSION}"""
+FOLLOW = f"""
+    WITH written AS (
+        UPDATE agents SET name = %(name)s, description = %(description)s, capabilities = %(capabilities)s,
+            configuration_template = %(configuration)s, sort_key = %(sort_key)s, version = version + 1, published_version = version + 1
+        WHERE is_free_agent AND agent_type = %(agent_type)s AND is_active AND published_version = version AND created_by IS NULL
+        AND (SELECT min(number) = 1 AND count(saved_by) = 0 FROM agent_versions WHERE agent_id = agents.id)
+        AND (name, description, capabilities, configuration_template::text, sort_key)
+            IS DISTINCT FROM (%(name)s, %(description)s, %(capabilities)s, %(configuration)s, %(sort_key)s)
+        RETURNING *
+    ) {VERSION}"""
 
 
 class Shipped(NamedTuple):

@@ -13,6 +13,7 @@ EXPIRED = {  # table: (primary key, condition)
     "jobs": ("tenant_id, id", "expires_at < now()"),
     "mail_links": ("tenant_id, id", "expires_at < now()"),
     "asked_mails": ("id", "expires_at < now()"),
+    "agent_drafts": ("tenant_id, id", "expires_at < now()"),
     "outbox": ("tenant_id, id", "coalesce(sent_at, failed_at) < now() - interval '30 days'"),
 }
 

@@ -46,7 +46,10 @@ RIGHTS = {
     "bulk_changes": "app: SI, platform: SI",
     "uploads": "app: SID, platform: S, worker: sD",
     "upload_parts": "app: SI",
-    "agents": "app: SIu, platform: SIu",
+    "agents": "app: SIuD, platform: SIuD",
+    "agent_versions": "app: SI, platform: SI",
+    "agent_drafts": "app: SIuD, platform: SIuD, worker: sD",
+    "agent_shares": "app: SIu, platform: S",
     "tenant_agents": "app: SIu, platform: SIu",
     "conversations": "app: SIu, platform: SIu",
     "conversation_users": "app: SIu, platform: SIu",
@@ -77,7 +80,10 @@ FUNCTIONS = {
     "find_users(text,integer) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp max_parallel_workers_per_gather=0 enable_seqscan=off",
     "organizations_of(text) of portal_owner, for portal_owner portal_worker, SECURITY DEFINER search_path=pg_catalog, pg_temp",
-    "sees_agent(uuid,boolean,uuid) of portal_owner, for portal_app portal_owner portal_platform portal_worker",
+    "sees_agent(uuid,boolean,uuid,integer) of portal_owner, for portal_app portal_owner portal_platform",
+    "edits_agent(uuid) of portal_owner, for portal_app portal_owner portal_platform",
+    "is_shared_with_us(uuid) of portal_owner, for portal_app portal_owner portal_platform",
+    "own_subdomain() of portal_owner, for portal_app portal_owner portal_platform",
 }
 LIMITS = {"statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s"}
 
@@ -139,7 +145,7 @@ RULES = {
             ),
             *(
                 f"{table} portal_worker {command}"
-                for table in ("sessions", "idempotency_keys", "mail_links", "uploads")
+                for table in ("sessions", "idempotency_keys", "mail_links", "uploads", "agent_drafts")
                 for command in ("SELECT", "DELETE")
             ),
         },
@@ -148,7 +154,10 @@ RULES = {
         """SELECT DISTINCT proname FROM pg_policy CROSS JOIN regexp_matches(concat(polqual, polwithcheck), ':funcid (\\d+)', 'g') AS found
            JOIN pg_proc ON pg_proc.oid = found[1]::oid""",
         "ALTER POLICY users_read ON users USING (tenant_id::text = current_setting('app.tenant_id'))",
-        {"app_tenant", "app_user", "app_role", "sees_agent", "may_use_agent", "stored_role", "next_audit_seq", "octet_length", "now"},
+        {
+            *("app_tenant", "app_user", "app_role", "own_subdomain", "stored_role", "next_audit_seq", "octet_length", "now"),
+            *("sees_agent", "may_use_agent", "edits_agent"),
+        },
     ),
     "nothing is granted to everybody": Rule(
         f"""WITH {GRANTED}
@@ -193,8 +202,15 @@ RULES = {
            UNION ALL SELECT conname FROM pg_constraint WHERE contype = 'f' AND confrelid = 'agents'::regclass""",
         """ALTER TABLE sessions DROP CONSTRAINT sessions_tenant_id_user_id_fkey,
            ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id)""",
-        # an agent may belong to everybody, so the policy asks may_use_agent(); legacy tokens are out of every role's reach
-        {"conversation_agents_agent_id_fkey", "tenant_agents_agent_id_fkey", "refresh_tokens_user_id_fkey"},
+        {
+            # an agent may belong to everybody, so the policy asks may_use_agent() or edits_agent()
+            *("conversation_agents_agent_id_fkey", "tenant_agents_agent_id_fkey", "agent_drafts_agent_id_fkey"),
+            # of free agents alone; those of an organization are kept by the next one, which names it as agents do
+            *("agent_versions_agent_id_fkey", "agent_versions_owner_tenant_id_agent_id_fkey", "agent_shares_tenant_id_agent_id_fkey"),
+            # whoever accepted is of the partner's organization, and only there can it be written
+            *("agent_shares_partner_fkey", "agent_shares_partner_decided_by_fkey"),
+            "refresh_tokens_user_id_fkey",  # legacy tokens are out of every role's reach
+        },
     ),
     "unique keys contain the organization": Rule(
         """SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
@@ -205,6 +221,7 @@ RULES = {
         {
             "tenants_subdomain_key",  # host names are everybody's, and public
             "agents_pkey",
+            "agent_versions_pkey",
             "asked_mails_pkey",  # of nobody yet: the worker looks who is meant
             # of the legacy system
             "users_pkey",

@@ -21,6 +21,9 @@ TENANT_COLUMN = {
     "conversations": "tenant_id",
     "conversation_users": "tenant_id",
     "tenant_agents": "tenant_id",
+    "agent_versions": "owner_tenant_id",
+    "agent_drafts": "tenant_id",
+    "agent_shares": "tenant_id",
     "conversation_agents": "tenant_id",
     "sessions": "tenant_id",
     "invitations": "tenant_id",
@@ -69,6 +72,17 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
         "conversation_users": {**part, "user_id": person, "is_active": True},
         "agents": agent(helper, tenant.subdomain, tenant.id),
         "tenant_agents": {"tenant_id": own, "agent_id": helper, "is_on": True, "changed_by": person},
+        "agent_versions": {
+            "agent_id": helper, "number": 1, "owner_tenant_id": own, "name": word, "agent_type": word, "description": word, "capabilities": [word],
+            "configuration": Json({"prompt": word}), "saved_by": person, "comment": word,
+        },
+        "agent_drafts": {
+            "tenant_id": own, "id": id_of(tenant, "draft"), "user_id": person, "agent_id": helper, "typed": Json({"name": word}), "expires_at": later,
+        },
+        "agent_shares": {
+            "tenant_id": own, "id": id_of(tenant, "share"), "agent_id": helper, "agent_name": word, "owner_name": word,
+            "partner_subdomain": f"partner-of-{tenant.subdomain}", "partner_name": word, "offered_by": person, "expires_at": later,
+        },
         "conversation_agents": {**part, "agent_type": word, "configuration": word, "agent_id": helper, "is_active": True},
         "sessions": session(tenant, "session", expires_at=later),
         "invitations": {
@@ -120,7 +134,7 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
 def agent(id_: str, whose: str, owner: UUID | None) -> dict[str, Any]:
     word = f"CANARY-{whose}"
     texts = {"agent_type": f"CANARY_{whose.upper()}", "name": word, "description": word, "configuration_template": Json({"prompt": word})}
-    return {"id": id_, **texts, "is_free_agent": owner is None, "owner_tenant_id": str(owner) if owner else None}
+    return {"id": id_, **texts, "is_free_agent": owner is None, "owner_tenant_id": str(owner) if owner else None, "published_version": 1}
 
 
 def session(tenant: Organization, name: str, expires_at: datetime) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""Drafts: what somebody is typing about an agent, kept until it is saved or thrown away."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from uuid_utils.compat import uuid7
+
+from portal.actor import Actor
+from portal.agents import versions
+from portal.agents.models import AgentDraft
+from portal.errors import Invalid
+from portal.extensions import db
+
+LIFE = timedelta(days=30)  # since the last letter
+LARGEST = 80_000  # characters of a field: what no form takes need not be kept
+
+
+def keep(typed: dict[str, str], of: Any, *, by: Actor) -> datetime | None:
+    """Keep what stands in the fields of a form about an agent (None: about one to be made), instead of what was kept before.
+
+    Returns when that was; None for what the actor has saved a moment ago, which comes late and is not kept. Raises Invalid for what no
+    form would take.
+    """
+    if of and typed.get("version", "").isdecimal() and int(typed["version"]) < of.version and versions.saved_last(of, by=by):
+        return None
+    if len(typed) > 50 or any(len(text) > LARGEST for text in typed.values()):
+        raise Invalid("This is too long to be kept as a draft. Shorten it.")
+    kept = {"typed": typed, "saved_at": func.now(), "expires_at": datetime.now(UTC) + LIFE}
+    row = insert(AgentDraft).values(tenant_id=by.tenant_id, id=uuid7(), user_id=by.id, agent_id=of.id if of else None, **kept)
+    row = row.on_conflict_do_update(index_elements=["tenant_id", "user_id", "agent_id"], set_=kept)
+    found: datetime = db.session.execute(row.returning(AgentDraft.saved_at)).scalar_one()
+    return found
+
+
+def draft(agent_id: UUID | None, *, by: Actor) -> AgentDraft | None:
+    """What the actor was typing about this agent, or about the one to be made."""
+    return db.session.execute(select(AgentDraft).where(*_mine(agent_id, by))).scalar_one_or_none()
+
+
+def forget(agent_id: UUID | None, *, by: Actor) -> None:
+    """Throw the actor's draft away."""
+    db.session.execute(delete(AgentDraft).where(*_mine(agent_id, by)))
+
+
+def _mine(agent_id: UUID | None, by: Actor) -> tuple[Any, ...]:
+    return AgentDraft.tenant_id == by.tenant_id, AgentDraft.user_id == by.id, AgentDraft.agent_id.is_not_distinct_from(agent_id)

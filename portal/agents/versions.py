@@ -1,0 +1,206 @@
+"""Versions of agents: what was saved, by whom, and which of them is in use."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from portal import policy
+from portal.actor import Actor
+from portal.agents.commands import AgentData, NameVersion
+from portal.agents.models import Agent, AgentVersion
+from portal.audit import services as audit
+from portal.database.reading import Reading
+from portal.errors import Invalid, NotFound
+from portal.extensions import constraint_of, db, rollback
+from portal.users.services import demand
+from portal.values import full_name, sort_key
+
+TAKEN = "agents_owner_tenant_id_agent_type_key"
+ROWS = 50
+OURS = "v.agent_id = %(agent)s AND (v.owner_tenant_id = %(tenant)s OR v.owner_tenant_id IS NULL)"
+LIST = Reading(f"""
+    SELECT v.number, v.saved_at, v.saved_by, v.comment, v.restored_from, u.first_name, u.last_name, u.username
+    FROM agent_versions v LEFT JOIN users u ON u.tenant_id = %(tenant)s AND u.id = v.saved_by
+    WHERE {OURS} AND v.number < %(before)s ORDER BY v.number DESC LIMIT %(limit)s""")
+ONE = Reading(f"""
+    SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration, v.saved_at
+    FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
+NO_SUCH = "There is no such version of this agent."
+
+
+class Content(NamedTuple):
+    """What a version says; `configuration` is a JSON document as it was written."""
+
+    name: str
+    agent_type: str
+    description: str | None
+    capabilities: list[str]
+    configuration: str
+
+
+class Saved(NamedTuple):
+    """A version in the list; `saved_by` and `author` are None where it came with the portal or an upgrade."""
+
+    number: int
+    saved_at: datetime
+    saved_by: UUID | None
+    comment: str | None
+    restored_from: int | None
+    author: str | None
+
+
+def content_of(row: Any) -> Content:
+    """What an agent's row or a version says."""
+    return Content(*(getattr(row, name) for name in Content._fields))
+
+
+def said_by(command: AgentData) -> Content:
+    """What a command wants an agent to say."""
+    return content_of(command)
+
+
+def latest(of: Any, *, by: Actor) -> Content:
+    """What was saved last, published or not. One statement where that is not what is in use."""
+    return content_of(of) if of.published_version in (None, of.version) else content_of(version(of, of.version, by=by))
+
+
+def version(of: Any, number: int, *, by: Actor) -> Any:
+    """A version: number, what it says and saved_at. Raises Invalid where the agent has none of this number."""
+    found = ONE.one(agent=of.id, tenant=by.tenant_id, number=number)
+    if found is None:
+        raise NotFound(NO_SUCH)
+    return found
+
+
+def listed(of: Any, *, by: Actor, before: int | None = None, limit: int = ROWS) -> list[Saved]:
+    """The versions before a number (None: from the newest on), without what they say. Of `limit`, one more where there are further ones."""
+    rows = LIST(agent=of.id, tenant=by.tenant_id, before=before or of.version + 1, limit=limit + 1)
+    return [Saved._make([*row[:5], _author(row)]) for row in rows]
+
+
+def saved_last(of: Any, *, by: Actor) -> bool:
+    """Whether the newest version is the actor's own."""
+    newest = next(iter(listed(of, by=by, limit=1)), None)
+    return newest is not None and newest.saved_by == by.id
+
+
+def publish(command: NameVersion, of: Any, *, by: Actor) -> Agent:
+    """Put a version into use: people, conversations and partners get it from now on. Raises NotFound, Invalid where its type is taken."""
+    demand(policy.can_publish_agent(by, of))
+    of = locked(of)
+    put_in_use(of, command.number, by=by)
+    return of
+
+
+def unpublish(of: Any, *, by: Actor) -> Agent:
+    """Take an agent out of use until a version is published again; nothing where it is not in use."""
+    demand(policy.can_edit_agent(by, of))
+    of = locked(of)
+    if of.published_version is not None:
+        last = latest(of, by=by)
+        was, of.published_version = of.published_version, None
+        _say(of, last)
+        note("agent_unpublished", of, by, {"published_version": [was, None]})
+    return of
+
+
+def restore(command: NameVersion, of: Any, *, by: Actor) -> Agent:
+    """Save what an earlier version said as a new one; what is in use stays. Raises NotFound, Invalid where it says the same already."""
+    demand(policy.can_edit_agent(by, of))
+    of = locked(of)
+    former = content_of(version(of, command.number, by=by))
+    if not save(of, former, by=by, restored_from=command.number):
+        raise Invalid(f"Version {of.version:,} says the same as version {command.number:,}; there is nothing to restore.")
+    return of
+
+
+def save(of: Agent, content: Content, *, by: Actor, **about: Any) -> bool:
+    """Add a version that says this to a locked agent, `about` it `comment` or `restored_from`; False where the last one says the same."""
+    before = latest(of, by=by)
+    if content == before:
+        return False
+    if of.agent_type != content.agent_type:
+        _demand_free_type(of, content.agent_type)
+    add(of, content, by=by, **about)
+    changes = {name: [old, new] for name, old, new in zip(Content._fields, before, content, strict=True) if old != new}
+    if "configuration" in changes:
+        changes["configuration"] = [None, "changed"]
+    said = {name: [None, value] for name, value in about.items() if value}
+    note("agent_changed", of, by, {**changes, "version": [of.version - 1, of.version], **said})
+    return True
+
+
+def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, restored_from: int | None = None) -> None:
+    """The next version of an agent that nobody else can change now. Raises Invalid where its type is taken."""
+    of.version += 1
+    if of.published_version is None:
+        _say(of, content)
+    flush(of.agent_type)
+    about = {"comment": comment, "restored_from": restored_from}
+    db.session.add(
+        AgentVersion(agent_id=of.id, number=of.version, owner_tenant_id=of.owner_tenant_id, saved_by=by.id, **content._asdict(), **about)
+    )
+    db.session.flush()
+
+
+def put_in_use(of: Agent, number: int, *, by: Actor) -> None:
+    """Publish a version of a locked agent; nothing where it is in use already. Raises NotFound, Invalid where its type is taken."""
+    if of.published_version == number:
+        return
+    content = content_of(of if of.published_version is None and number == of.version else version(of, number, by=by))
+    was, of.published_version = of.published_version, number
+    _say(of, content)
+    note("agent_published", of, by, {"published_version": [was, number]})
+
+
+def locked(of: Any) -> Agent:
+    """The agent as it is now, kept from others until the transaction ends. Raises NotFound where it was removed meanwhile."""
+    found = select(Agent).where(Agent.id == of.id).with_for_update().execution_options(populate_existing=True)
+    agent = db.session.execute(found).scalar_one_or_none()
+    if agent is None:
+        raise NotFound
+    return agent
+
+
+def flush(agent_type: str) -> None:
+    """Write what was changed. Raises Invalid(agent_type=…) where another active agent of the owner has this type."""
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        rollback()
+        if constraint_of(error) != TAKEN:
+            raise
+        raise _taken(agent_type) from None
+
+
+def note(action: str, of: Any, by: Actor, changes: dict[str, Any] | None = None) -> None:
+    """Write into the audit log what was done with an agent."""
+    told = {"agent": [None, of.name], **(changes or {})}
+    audit.record(action, tenant_id=by.tenant_id, by=by, object_type="agent", object_id=of.id, changes=told)
+
+
+def _author(row: Any) -> str | None:
+    return None if row.saved_by is None else full_name(row.first_name, row.last_name, row.username or "somebody who was removed")
+
+
+def _say(of: Agent, content: Content) -> None:
+    """Let the row say this."""
+    for name, value in content._asdict().items():
+        if getattr(of, name) != value:
+            setattr(of, name, value)
+    of.sort_key = sort_key(of.name)
+    flush(content.agent_type)
+
+
+def _demand_free_type(of: Agent, agent_type: str) -> None:
+    """Before publishing, where the index does not know of it yet."""
+    same = (Agent.owner_tenant_id.is_not_distinct_from(of.owner_tenant_id), Agent.agent_type == agent_type, Agent.is_active)
+    if db.session.execute(select(Agent.id).where(*same, Agent.id != of.id)).first():
+        raise _taken(agent_type)
+
+
+def _taken(agent_type: str) -> Invalid:
+    return Invalid(agent_type=f"Another active agent of yours has the type {agent_type} already. Choose another one.")

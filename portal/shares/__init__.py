@@ -1,0 +1,1 @@
+"""Sharing agents with partner organizations, agreed by both sides."""
