@@ -201,6 +201,11 @@ def can_edit_agent(actor: Acting, agent: Owned) -> Answer:
     return changes_free_agents(actor) if agent.is_free_agent else makes_agents(actor)
 
 
+def can_clone_agent(actor: Acting, agent: Owned) -> Answer:
+    """May make an own agent that says what this one says."""
+    return makes_agents(actor)
+
+
 def can_publish_agent(actor: Acting, agent: Owned) -> Answer:
     """May put a version of this agent into use."""
     if not (may := can_edit_agent(actor, agent)):

@@ -27,6 +27,7 @@ DOORS = {
     "services",
     "versions",
     "drafts",
+    "clones",
     "comparing",
     "configuration",
     "extensions",
@@ -56,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "configuration": {"errors", "values"},
     "versions": {"extensions", "policy", "models", "commands", "services", "values", "reading", *BASE},
     "drafts": {"extensions", "models", "versions", *BASE},
+    "clones": {"policy", "models", "commands", "services", "versions", "extensions", *BASE},
     "services": {
         *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),
         *("work", "outbox", "letters", "servers", "versions", "drafts", "configuration"),
@@ -127,7 +129,7 @@ def test_each_file_imports_only_the_layers_below_it(path: Path) -> None:
 RULES = [
     path
     for path in LAYERS
-    if layer_of(path) in {"models", "commands", "services", "versions", "drafts", "policy", "errors", "values", "config"}
+    if layer_of(path) in {"models", "commands", "services", "versions", "drafts", "clones", "policy", "errors", "values", "config"}
 ]
 
 

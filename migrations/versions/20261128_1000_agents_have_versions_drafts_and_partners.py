@@ -26,6 +26,7 @@ OPEN = f"state IN ('offered', 'accepted') AND {EITHER_SIDE}"
 DECIDED = "(tenant_id = app_tenant() AND state = 'ended' OR partner = app_tenant() AND state IN ('accepted', 'refused', 'ended'))"
 SEES = "sees_agent(id, is_free_agent, owner_tenant_id, published_version)"
 SEES_BEFORE = "sees_agent(id, is_free_agent, owner_tenant_id)"
+FREE_OR_OWN = "agents.is_free_agent OR agents.owner_tenant_id = $2"
 DECIDING = "state, partner, partner_name, decided_by, decided_at, ended_at"
 # table: role: (name of the policy, command, what is granted, USING, WITH CHECK)
 RULES = {
@@ -197,7 +198,7 @@ def downgrade() -> None:
         ALTER POLICY agents_read ON agents USING ({SEES_BEFORE});
         ALTER POLICY agents_platform_read ON agents USING (app_tenant() IS NULL OR {SEES_BEFORE});
         CREATE OR REPLACE FUNCTION may_use_agent(agent_id uuid, tenant_id uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
-            AS $$ SELECT EXISTS (SELECT FROM public.agents WHERE agents.id = $1 AND (agents.is_free_agent OR agents.owner_tenant_id = $2)) $$;
+            AS $$ SELECT EXISTS (SELECT FROM public.agents WHERE agents.id = $1 AND ({FREE_OR_OWN})) $$;
         DROP TABLE agent_shares, agent_drafts, agent_versions;
         DROP FUNCTION {", ".join(SIGNATURES)};
         REVOKE UPDATE (published_version, origin_version, origin_content) ON agents FROM {APP}, {PLATFORM};

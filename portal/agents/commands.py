@@ -91,6 +91,10 @@ class EditAgent(AgentData):
     version: int
 
 
+class Nothing(BaseModel):
+    """What an act asks that needs no answer."""
+
+
 class NameVersion(BaseModel):
     """Which version of an agent."""
 
@@ -103,12 +107,22 @@ class ListVersions(BaseModel):
     before: Annotated[Annotated[int, Field(ge=1, le=2_147_483_647)] | None, MayBeCleared] = None
 
 
+Look = Literal["side", "one"]  # how two texts are drawn: side by side, or in one column
+
+
+class CompareOriginal(BaseModel):
+    """What a clone's original says now, against what it said then, or against what the clone says."""
+
+    against: Literal["then", "mine"] = "then"
+    look: Look = "side"
+
+
 class CompareVersions(BaseModel):
-    """Which two versions of an agent, and how they are drawn: side by side, or in one column."""
+    """Which two versions of an agent."""
 
     old: Annotated[int, Field(ge=1, le=2_147_483_647)]
     new: Annotated[int, Field(ge=1, le=2_147_483_647)]
-    look: Literal["side", "one"] = "side"
+    look: Look = "side"
 
 
 class FindAgents(BaseModel):

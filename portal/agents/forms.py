@@ -2,7 +2,7 @@
 
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField
 
-from portal.agents.commands import EditAgent, MakeAgent, NameVersion
+from portal.agents.commands import EditAgent, MakeAgent, NameVersion, Nothing
 from portal.forms import CreatingForm, EditingForm, ModelForm
 
 
@@ -25,6 +25,12 @@ class MakeAgentForm(AgentFields, CreatingForm):
 
 class EditAgentForm(AgentFields, EditingForm):
     command_type = EditAgent
+
+
+class CloneForm(CreatingForm):
+    """Asks nothing; only what keeps a form that is sent twice from making two."""
+
+    command_type = Nothing
 
 
 class VersionForm(ModelForm):

@@ -7,9 +7,9 @@ from flask import Blueprint, Response, request
 from portal import policy
 from portal.access import requires, signed_in
 from portal.actor import Actor
-from portal.agents import drafts, finding, services, versions
+from portal.agents import clones, drafts, finding, services, versions
 from portal.agents.commands import FindAgents, as_written
-from portal.agents.forms import EditAgentForm, MakeAgentForm
+from portal.agents.forms import CloneForm, EditAgentForm, MakeAgentForm
 from portal.agents.models import Agent
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
@@ -77,6 +77,8 @@ def show(agent: Any, actor: Actor) -> Response:
         "agents/show.html",
         agent=agent,
         texts=_texts(agent.configuration),
+        origin=clones.origin(agent, by=actor) if policy.can_edit_agent(actor, agent) else None,
+        clone_form=CloneForm(formdata=None) if policy.can_clone_agent(actor, agent) else None,
         saved=versions.listed(agent, by=actor, limit=VERSIONS)[:VERSIONS] if policy.can_edit_agent(actor, agent) else [],
         history=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
     )
@@ -96,6 +98,13 @@ def edit(agent: Any, actor: Actor) -> Response:
 @requires(policy.can_edit_agent)
 def keep_draft(agent: Any, actor: Actor) -> Response:
     return _keep_draft(agent, actor)
+
+
+@blueprint.post("/<uuid:agent_id>/clone")
+@requires(policy.can_clone_agent)
+def clone(agent: Any, actor: Actor) -> Response:
+    made = clones.clone(agent, nonce=CloneForm().nonce.data or "", by=actor)
+    return go_to("agents.edit", agent_id=made.id, notice=f"This is your own copy of {agent.name}. Change what you need, then publish it.")
 
 
 @blueprint.post("/<uuid:agent_id>/switch")

@@ -8,11 +8,12 @@ from flask import Response
 from portal import policy
 from portal.access import requires
 from portal.actor import Actor
-from portal.agents import versions
-from portal.agents.commands import CompareVersions, ListVersions
+from portal.agents import clones, versions
+from portal.agents.commands import CompareOriginal, CompareVersions, ListVersions, NameVersion
 from portal.agents.forms import VersionForm
 from portal.agents.pages import blueprint
-from portal.forms import asked_for
+from portal.errors import NotFound
+from portal.forms import asked_for, sent
 from portal.responses import go_to, page
 
 
@@ -52,6 +53,34 @@ def restore(agent: Any, actor: Actor) -> Response:
 def unpublish(agent: Any, actor: Actor) -> Response:
     versions.unpublish(agent, by=actor)
     return go_to("agents.show", agent_id=agent.id, notice=f"Nobody uses {agent.name} until a version is published again.")
+
+
+@blueprint.get("/<uuid:agent_id>/original")
+@requires(policy.can_edit_agent)
+def original(agent: Any, actor: Actor) -> Response:
+    """What the original of a clone has changed since, or how the clone differs from it."""
+    known = clones.origin(agent, by=actor)
+    if known is None or known.agent is None:
+        raise NotFound("This agent has no original that can be seen.")
+    asked = asked_for(CompareOriginal)
+    old = known.then if asked.against == "then" else versions.latest(agent, by=actor)
+    return page("agents/original.html", agent=agent, asked=asked, origin=known, old=old, new=versions.content_of(known.agent))
+
+
+@blueprint.post("/<uuid:agent_id>/follow")
+@requires(policy.can_edit_agent)
+def follow(agent: Any, actor: Actor) -> Response:
+    clones.follow(sent(NameVersion), agent, by=actor)
+    return go_to(
+        "agents.show", agent_id=agent.id, notice="A new version says what the original says. Publish it to use it."
+    )
+
+
+@blueprint.post("/<uuid:agent_id>/stay")
+@requires(policy.can_edit_agent)
+def stay(agent: Any, actor: Actor) -> Response:
+    clones.stay(sent(NameVersion), agent, by=actor)
+    return go_to("agents.show", agent_id=agent.id, notice="Your agent stays as it is.")
 
 
 def _act(act: Callable[..., Any], agent: Any, actor: Actor, notice: str) -> Response:

@@ -44,6 +44,7 @@ SENTENCES = {
     "agent_changed": "changed an agent",
     "agent_published": "put a version of an agent into use",
     "agent_unpublished": "took an agent out of use",
+    "agent_kept": "kept an agent as it is, although its original has moved on",
     "agent_removed": "removed an agent",
     "agent_switched_on": "switched an agent on",
     "agent_switched_off": "switched an agent off",
