@@ -34,6 +34,7 @@ DOORS = {
     "sentences",
     "words",
     "charts",
+    "comparing",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -44,6 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"models"},
     "sentences": set(),
     "shipped": {"values"},
+    "comparing": {"differences", "values"},
+    "differences": set(),
     "commands": {"values", "errors", "sentences", "commands"},
     "passwords": {"errors"},
     "throttle": {"extensions", "errors", "values"},
