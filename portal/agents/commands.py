@@ -91,6 +91,9 @@ class EditAgent(AgentData):
     version: int
 
 
+VersionNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
 class Nothing(BaseModel):
     """What an act asks that needs no answer."""
 
@@ -98,31 +101,31 @@ class Nothing(BaseModel):
 class NameVersion(BaseModel):
     """Which version of an agent."""
 
-    number: Annotated[int, Field(ge=1, le=2_147_483_647)]
+    number: VersionNumber
 
 
 class ListVersions(BaseModel):
     """Which page of an agent's versions: those before this number; None from the newest on."""
 
-    before: Annotated[Annotated[int, Field(ge=1, le=2_147_483_647)] | None, MayBeCleared] = None
+    before: Annotated[VersionNumber | None, MayBeCleared] = None
 
 
-Look = Literal["side", "one"]  # how two texts are drawn: side by side, or in one column
+Layout = Literal["beside", "column"]  # how two texts are drawn: side by side, or in one column
 
 
 class CompareOriginal(BaseModel):
     """What a clone's original says now, against what it said then, or against what the clone says."""
 
     against: Literal["then", "mine"] = "then"
-    look: Look = "side"
+    layout: Layout = "beside"
 
 
 class CompareVersions(BaseModel):
-    """Which two versions of an agent."""
+    """Which two versions of an agent; without a number, the one in use and the one that was saved last."""
 
-    old: Annotated[int, Field(ge=1, le=2_147_483_647)]
-    new: Annotated[int, Field(ge=1, le=2_147_483_647)]
-    look: Look = "side"
+    old: VersionNumber | None = None
+    new: VersionNumber | None = None
+    layout: Layout = "beside"
 
 
 class FindAgents(BaseModel):

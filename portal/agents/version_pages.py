@@ -8,7 +8,7 @@ from flask import Response
 from portal import policy
 from portal.access import requires
 from portal.actor import Actor
-from portal.agents import clones, versions
+from portal.agents import clones, comparing, versions
 from portal.agents.commands import CompareOriginal, CompareVersions, ListVersions, NameVersion
 from portal.agents.forms import VersionForm
 from portal.agents.pages import blueprint
@@ -27,8 +27,10 @@ def history(agent: Any, actor: Actor) -> Response:
 @requires(policy.can_edit_agent)
 def compare(agent: Any, actor: Actor) -> Response:
     asked = asked_for(CompareVersions)
+    asked = asked.model_copy(update={"old": asked.old or clones.said_version(agent), "new": asked.new or agent.version})
     old, new = (versions.version(agent, number, by=actor) for number in (asked.old, asked.new))
-    return page("agents/compare.html", agent=agent, asked=asked, old=old, new=new)
+    sides = f"Version {old.number:,}", f"Version {new.number:,}"
+    return page("agents/compare.html", agent=agent, asked=asked, sides=sides, found=comparing.compare(old, new))
 
 
 @blueprint.post("/<uuid:agent_id>/publish")
@@ -63,17 +65,19 @@ def original(agent: Any, actor: Actor) -> Response:
     if known is None or known.agent is None:
         raise NotFound("This agent has no original that can be seen.")
     asked = asked_for(CompareOriginal)
-    old = known.then if asked.against == "then" else versions.latest(agent, by=actor)
-    return page("agents/original.html", agent=agent, asked=asked, origin=known, old=old, new=versions.content_of(known.agent))
+    then = asked.against == "then"
+    old, side = (known.then, f"Version {known.number:,}") if then else (versions.latest(agent, by=actor), "Yours")
+    found = comparing.compare(old, known.agent)
+    return page(
+        "agents/original.html", agent=agent, asked=asked, origin=known, sides=(side, f"The original, version {known.now:,}"), found=found
+    )
 
 
 @blueprint.post("/<uuid:agent_id>/follow")
 @requires(policy.can_edit_agent)
 def follow(agent: Any, actor: Actor) -> Response:
     clones.follow(sent(NameVersion), agent, by=actor)
-    return go_to(
-        "agents.show", agent_id=agent.id, notice="A new version says what the original says. Publish it to use it."
-    )
+    return go_to("agents.show", agent_id=agent.id, notice="A new version says what the original says. Publish it to use it.")
 
 
 @blueprint.post("/<uuid:agent_id>/stay")

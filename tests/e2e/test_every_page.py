@@ -15,6 +15,7 @@ from tests.test_doors import PUBLIC, path_of
 
 # Doors that answer GET with something else than a page: fragments, files, what machines read; and pages that only a live link or an act
 # leads to, which test_joining.py, test_links_by_mail.py and test_many_users.py look at.
+ORIGIN = '{"name": "Before", "agent_type": "BEFORE", "description": null, "capabilities": [], "configuration": "{}"}'
 NO_PAGES = {
     "invitations.accept",
     "forgotten.reset",
@@ -58,6 +59,8 @@ def furniture(owner: Any, cast: SimpleNamespace) -> None:
     """What the addresses of pages name besides people."""
     for table in ("jobs", "agents"):
         put(owner, table, rows_of(cast.acme)[table])
+    owner.execute("UPDATE agents SET origin_agent_id = id, origin_version = 1, origin_content = %s", (ORIGIN,))
+    put(owner, "agent_versions", rows_of(cast.acme)["agent_versions"])
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])
