@@ -27,10 +27,10 @@ def history(agent: Any, actor: Actor) -> Response:
 @requires(policy.can_edit_agent)
 def compare(agent: Any, actor: Actor) -> Response:
     asked = asked_for(CompareVersions)
-    asked = asked.model_copy(update={"old": asked.old or clones.said_version(agent), "new": asked.new or agent.version})
-    old, new = (versions.version(agent, number, by=actor) for number in (asked.old, asked.new))
+    pair = asked.old or clones.said_version(agent), asked.new or agent.version
+    old, new = (versions.version(agent, number, by=actor) for number in pair)
     sides = f"Version {old.number:,}", f"Version {new.number:,}"
-    return page("agents/compare.html", agent=agent, asked=asked, sides=sides, found=comparing.compare(old, new))
+    return page("agents/compare.html", agent=agent, asked=asked, old=old, new=new, sides=sides, found=comparing.compare(old, new))
 
 
 @blueprint.post("/<uuid:agent_id>/publish")
