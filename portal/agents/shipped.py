@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from portal.agents.configuration import demand
 from portal.values import read_configuration, sort_key
 
 FOLDER = Path(__file__).with_name("catalogue")
@@ -54,6 +55,7 @@ def _read(path: Path) -> Shipped:
     told = json.loads(path.read_text("utf-8"))
     configuration = json.dumps(told["configuration"], ensure_ascii=False, indent=2)
     read_configuration(configuration)
+    demand(configuration)
     return Shipped(told["agent_type"], told["name"], told["description"], told["capabilities"], configuration, sort_key(told["name"]))
 
 

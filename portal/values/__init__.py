@@ -3,9 +3,10 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
-from portal.values.configurations import read_configuration
+from portal.values.configurations import Number, line_and_column, read_configuration
 from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
+from portal.values.documents import json_text, member, members, pretty, raw_value, rewritten
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
@@ -26,6 +27,7 @@ from portal.values.texts import (
     folded,
     full_name,
     sort_key,
+    unseen_sentence,
 )
 from portal.values.visitors import device_name, likely_country, network_of
 from portal.values.zones import TimeZone, time_zones, zone
@@ -37,6 +39,7 @@ __all__ = [
     "LongText",
     "MayBeCleared",
     "Name",
+    "Number",
     "OptionalText",
     "PersonName",
     "SheetFault",
@@ -69,21 +72,29 @@ __all__ = [
     "format_phone",
     "full_name",
     "harmless",
+    "json_text",
     "known_parts",
     "likely_country",
+    "line_and_column",
+    "member",
+    "members",
     "network_of",
     "new_code",
     "new_credential",
     "parse_phone",
     "password_fault",
     "password_strength",
+    "pretty",
+    "raw_value",
     "read_configuration",
     "read_csv",
     "reserved_subdomains",
+    "rewritten",
     "sort_key",
     "strong_password",
     "suggest_subdomain",
     "time_zones",
+    "unseen_sentence",
     "username_key",
     "zone",
 ]

@@ -72,11 +72,11 @@ def read_configuration(written: str) -> dict[str, Any]:
         raise ValueError(f"This is nested deeper than {DEEPEST} levels.") from None
     except NotANumber as fault:
         bare = TEXT.sub(lambda text: "_" * len(text[0]), written)
-        raise ValueError(f"{_where(written, bare.find(str(fault)))}: {fault} is no number of JSON.") from None
+        raise ValueError(f"{line_and_column(written, bare.find(str(fault)))}: {fault} is no number of JSON.") from None
     if not isinstance(found, dict):
         raise ValueError("Line 1, column 1: the document has to be an object, in braces.")
     for at, place, sentence in _faults(written):
-        raise ValueError(f"{_where(written, at)}{f' ({place})' if place else ''}: {sentence}.")
+        raise ValueError(f"{line_and_column(written, at)}{f' ({place})' if place else ''}: {sentence}.")
     return found
 
 
@@ -88,7 +88,8 @@ def _no_number(name: str) -> NoReturn:
     raise NotANumber(name)
 
 
-def _where(written: str, at: int) -> str:
+def line_and_column(written: str, at: int) -> str:
+    """Where the character at `at` stands: “Line 3, column 18”."""
     return f"Line {written.count(chr(10), 0, at) + 1}, column {at - written.rfind(chr(10), 0, at)}"
 
 
@@ -99,7 +100,7 @@ def _faults(written: str) -> Iterator[tuple[int, str, str]]:
     for match in TOKEN.finditer(written):
         part, inner = match[0], parts[-1] if parts else None
         is_key = inner is not None and inner.is_object and inner.key is None and part[0] == '"'
-        sentence = _fault_of(part)
+        sentence = fault_of(part)
         if part in "{[":
             parts.append(Part(part == "{"))
             sentence = f"this is nested deeper than {DEEPEST} levels" if len(parts) > DEEPEST else None
@@ -118,7 +119,8 @@ def _faults(written: str) -> Iterator[tuple[int, str, str]]:
             yield match.start(), "".join(part.place for part in parts).lstrip("."), sentence
 
 
-def _fault_of(token: str) -> str | None:
+def fault_of(token: str) -> str | None:
+    """Why a text or a number, as it is written, cannot be kept; None where it can."""
     if token[0] == '"':
         text = json.loads(token)
         if "\x00" in text:

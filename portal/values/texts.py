@@ -36,7 +36,7 @@ def clean_line(value: object, limit: int) -> str:
     text = text_of(value, limit)
     for place, char in enumerate(text):
         if _unseen(char) and char not in "\t\n\r" and not _joins_letters(text, place):
-            raise ValueError(_unseen_sentence(text, place))
+            raise ValueError(unseen_sentence(text, place))
     return _within(limit, " ".join(unicodedata.normalize("NFC", text).split()))
 
 
@@ -48,7 +48,7 @@ def clean_lines(value: object, limit: int) -> str:
     text = text.expandtabs(4)
     for place, char in enumerate(text):
         if char != "\n" and _harmful(char):
-            raise ValueError(_unseen_sentence(text, place))
+            raise ValueError(unseen_sentence(text, place))
     return _within(limit, unicodedata.normalize("NFC", text).strip())
 
 
@@ -56,7 +56,7 @@ def harmful_sentence(text: str) -> str | None:
     """What is wrong with a text that is kept as it came: controls, bidi marks, broken characters; None if nothing."""
     places = (place for place, char in enumerate(text) if char not in "\t\n\r" and _harmful(char))
     place = next(places, None)
-    return None if place is None else _unseen_sentence(text, place)
+    return None if place is None else unseen_sentence(text, place)
 
 
 def _within(limit: int, text: str) -> str:
@@ -94,7 +94,8 @@ def _joins_letters(text: str, place: int) -> bool:
     return text[place] == "\u200c" and unicodedata.bidirectional(before) == unicodedata.bidirectional(after) == "AL"
 
 
-def _unseen_sentence(text: str, place: int) -> str:
+def unseen_sentence(text: str, place: int) -> str:
+    """Which character that nobody sees stands at a place of a text, and after what."""
     kind = "broken" if _broken(text[place]) else "hidden"
     before = " ".join(text[:place].split())[-20:]
     where = f"after “{before}”" if before else "at the start"
