@@ -120,6 +120,7 @@ def _open_doors(app: "Flask") -> None:
     from portal import access, cli
     from portal.access_codes.pages import blueprint as access_codes
     from portal.account.pages import blueprint as account
+    from portal.agent_files.pages import blueprint as agent_files
     from portal.agents.version_pages import blueprint as agents
     from portal.appearance.pages import blueprint as appearance
     from portal.audit.pages import blueprint as audit
@@ -135,7 +136,7 @@ def _open_doors(app: "Flask") -> None:
     from portal.users.pages import blueprint as users
 
     for blueprint in (
-        *(overview, agents, users, invitations, access_codes, bulk, imports),
+        *(overview, agents, agent_files, users, invitations, access_codes, bulk, imports),
         *(organizations, audit, auth, forgotten, account, appearance, jobs, health),
     ):
         app.register_blueprint(blueprint)

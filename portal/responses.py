@@ -105,9 +105,9 @@ def inline(template: str, back_to: str, where: dict[str, Any] | None = None, *, 
     return go_to(back_to, notice=notice, **(where or {}))
 
 
-def csv_download(name: str, lines: Iterator[str]) -> Response:
-    """A file of CSV, sent line by line while it is read; `lines` end their own transactions."""
-    response = Response(stream_with_context(lines), mimetype="text/csv")
+def download(name: str, pieces: Iterator[str], mimetype: str = "text/csv") -> Response:
+    """A file, sent piece by piece while it is read; `pieces` end their own transactions."""
+    response = Response(stream_with_context(pieces), mimetype=mimetype)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

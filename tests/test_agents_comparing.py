@@ -203,8 +203,14 @@ def test_numbers_are_compared_as_they_were_written() -> None:
     assert told(found.keys[0].rows) == ["- 1.[0]", "+ 1.[00]"]
 
 
-@pytest.mark.parametrize("spelled", ['{\n  "a": ["é"]\n}', '{"a":["é"]}', '{"a": ["\\u00e9"]}'])
-def test_another_spelling_of_the_same_is_told_without_a_line_that_differs(spelled: str) -> None:
+def test_a_sign_that_is_written_otherwise_is_told_as_it_is_written() -> None:
+    found = compare(state('{"a": ["é"]}'), state('{"a": ["\\u00e9"]}'))
+    assert found.document
+    assert told(found.document.rows)[2:4] == ['- [    "é"]', '+ [    "\\u00e9"]']
+
+
+@pytest.mark.parametrize("spelled", ['{\n  "a": ["é"]\n}', '{"a":["é"]}'])
+def test_other_white_space_is_told_without_a_line_that_differs(spelled: str) -> None:
     found = compare(state('{"a": ["é"]}'), state(spelled))
     assert found.differs
     assert found.keys == ()

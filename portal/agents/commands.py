@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from portal.agents import configuration
 from portal.values import LongText, MayBeCleared, Name, clean_line, folded, read_configuration
 
 MOST_CAPABILITIES, LONGEST_CAPABILITY = 20, 60
@@ -50,6 +51,7 @@ def as_written(typed: str) -> str:
     """The document itself, after it was read: only the line breaks of browsers become plain ones."""
     written = typed.replace("\r\n", "\n")
     read_configuration(written)
+    configuration.demand(written)
     return written
 
 

@@ -1,13 +1,11 @@
 """What differs between two states of an agent: its fields, its configuration key by key, and the document line by line."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from portal.differences import ROWS, Difference, Effort, Lines, difference
-from portal.values import read_configuration
-from portal.values.configurations import Number
+from portal.values import members, pretty, read_configuration
 
 KEYS = 100  # of the configuration that are shown
 ROWS_OF_KEYS = 1_000  # that they may show together
@@ -35,7 +33,7 @@ def compare(old: Any, new: Any) -> Comparison:
     effort = Effort()
     written = [old.configuration, new.configuration]
     read = _read(written) if written[0] != written[1] else None
-    keys = [lines for lines in _keys(*read) if lines.old != lines.new] if read else []
+    keys = [lines for lines in _keys(read, written) if lines.old != lines.new] if read else []
     return Comparison(
         tuple(difference(lines, effort) for lines in _fields(old, new) if lines.old != lines.new),
         told := tuple(_told(keys, effort)),
@@ -54,7 +52,7 @@ def _read(written: list[str]) -> list[dict[str, Any]] | None:
 def _document(written: list[str], read: list[dict[str, Any]] | None, effort: Effort) -> Difference | None:
     if written[0] == written[1]:
         return None
-    old, new = (of.split("\n") for of in ([_laid_out(of) for of in read] if read else written))
+    old, new = (of.split("\n") for of in (map(pretty, written) if read else written))
     return difference(Lines("Configuration", old, new, True), effort)
 
 
@@ -65,12 +63,17 @@ def _fields(old: Any, new: Any) -> Iterator[Lines]:
     yield Lines("What it can do", list(old.capabilities), list(new.capabilities))
 
 
-def _keys(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Lines]:
+def _keys(read: list[dict[str, Any]], written: list[str]) -> Iterator[Lines]:
     """Each top-level key: texts by their own lines, anything else as its JSON."""
-    for key in old | new:
-        is_json = not all(type(of[key]) is str for of in (old, new) if key in of)
-        before, after = (_value(of[key], is_json) if key in of else [] for of in (old, new))
+    texts = [{one.key: text[one.at : one.end] for one in members(text)} for text in written]
+    for key in read[0] | read[1]:
+        is_json = not all(type(of[key]) is str for of in read if key in of)
+        before, after = (_value(key, of, text, is_json) for of, text in zip(read, texts, strict=True))
         yield Lines(key.replace("_", " ").capitalize() or "No name", before, after, is_json)
+
+
+def _value(key: str, read: dict[str, Any], texts: dict[str | int, str], is_json: bool) -> list[str]:
+    return (pretty(texts[key]) if is_json else str(read[key])).split("\n") if key in read else []
 
 
 def _told(keys: list[Lines], effort: Effort) -> Iterator[Difference]:
@@ -84,18 +87,3 @@ def _told(keys: list[Lines], effort: Effort) -> Iterator[Difference]:
 
 def _lines(text: str | None) -> list[str]:
     return text.split("\n") if text else []
-
-
-def _value(value: Any, is_json: bool) -> list[str]:
-    return (_laid_out(value) if is_json else str(value)).split("\n")
-
-
-def _laid_out(value: Any, indent: str = "") -> str:
-    """JSON on lines of its own, keys in their order and numbers as they were written."""
-    within = indent + "  "
-    if isinstance(value, dict) and value:
-        parts = [f"{within}{json.dumps(key, ensure_ascii=False)}: {_laid_out(part, within)}" for key, part in value.items()]
-        return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(within + _laid_out(part, within) for part in value) + f"\n{indent}]"
-    return value if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)

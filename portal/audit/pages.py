@@ -15,7 +15,7 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release
 from portal.forms import asked_for
-from portal.responses import csv_download, page_or_fragment
+from portal.responses import download, page_or_fragment
 from portal.values import csv_line
 from portal.words import times
 
@@ -60,7 +60,7 @@ def verify(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def export(actor: Actor) -> Response:
     asked, as_of = asked_for(LookThrough), datetime.now(UTC)
-    return csv_download(f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _lines(actor, asked))
+    return download(f"audit-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _lines(actor, asked))
 
 
 def _zone_of(actor: Actor) -> str:

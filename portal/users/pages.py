@@ -17,7 +17,7 @@ from portal.database import tenancy
 from portal.errors import Invalid
 from portal.extensions import release, rollback
 from portal.forms import asked_before, asked_for
-from portal.responses import address, csv_download, go_to, inline, page, page_or_fragment, wants_fragment
+from portal.responses import address, download, go_to, inline, page, page_or_fragment, wants_fragment
 from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
@@ -78,7 +78,7 @@ def index(actor: Actor) -> Response:
 def export(actor: Actor) -> Response:
     """All that fit the search, also where the table shows its first candidates only."""
     asked, as_of = asked_for(FindUsers), datetime.now(UTC)
-    return csv_download(f"users-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _exported(actor, asked))
+    return download(f"users-{actor.subdomain}-as-of-{as_of:%Y-%m-%dT%H%MZ}.csv", _exported(actor, asked))
 
 
 @blueprint.post("/columns")

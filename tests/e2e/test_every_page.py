@@ -23,6 +23,8 @@ NO_PAGES = {
     "organizations.check_subdomain",
     "audit.export",
     "users.export",
+    "agent_files.export",
+    "agent_files.export_all",
     "bulk.show",
     "imports.show",
     "health.healthz",
