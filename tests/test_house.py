@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "outbox": {"database"},
     "letters": set(),
     "servers": {"config", "letters"},
-    "forms": {"forms", "commands", "extensions", "errors", "signing", "values"},
+    "forms": {"forms", "commands", "configuration", "extensions", "errors", "signing", "values"},
     "pages": {*DOORS, *BASE},
     "version_pages": {"pages", *DOORS, *BASE},
     "api": {*DOORS, *BASE},

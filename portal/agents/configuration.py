@@ -166,7 +166,7 @@ class Configuration(Part):
     ] = None
 
 
-class FormField(NamedTuple):
+class Setting(NamedTuple):
     """A field of the form; `name` is its path ("limits.turns"), `kind` is text, long text, number, whole number or lines.
 
     A number belongs into a text field: what a browser cannot read in a number field it sends as nothing, which would clear it.
@@ -181,9 +181,14 @@ class FormField(NamedTuple):
     def path(self) -> tuple[str, ...]:
         return tuple(self.name.split("."))
 
+    @property
+    def key(self) -> str:
+        """Its name among the fields of a form."""
+        return self.name.replace(".", "_")
+
 
 @cache
-def fields() -> tuple[FormField, ...]:
+def fields() -> tuple[Setting, ...]:
     """The fields in the order that the form shows them."""
     return tuple(_fields(Configuration))
 
@@ -207,11 +212,11 @@ def merged(written: str, typed: Mapping[str, str | None]) -> str:
     changes = dict(_changes(written, typed))
     if not changes:
         return written
-    faults = {field.name: fault for field, text in changes.items() if (fault := _typing_fault(text))}
-    said = {field.path: _json(field, text) for field, text in changes.items() if field.name not in faults and text}
-    faults |= {".".join(_names(path)): sentence for path, sentence in _faults(rewritten("{}", said))}
-    if faults:
-        raise Invalid(fields=faults)
+    refused = {field.name: fault for field, text in changes.items() if (fault := _typing_fault(text))}
+    said = {field.path: _json(field, text) for field, text in changes.items() if field.name not in refused and text}
+    refused |= faults(rewritten("{}", said))
+    if refused:
+        raise Invalid(fields=refused)
     result = _tidied(rewritten(written, {**said, **{field.path: None for field, text in changes.items() if not text}}), changes)
     try:
         read_configuration(result)
@@ -220,22 +225,27 @@ def merged(written: str, typed: Mapping[str, str | None]) -> str:
     return result
 
 
+def faults(written: str) -> dict[str, str]:
+    """What the known keys of a document hold that they must not: a sentence for each, under the fields' names."""
+    return {".".join(_names(path)): sentence for path, sentence in _faults(written)}
+
+
 def demand(written: str) -> None:
     """Raises ValueError with line, column, place and a sentence for the first known key whose value is of a wrong type or range.
 
     For whoever saves, besides `read_configuration`: what was saved earlier stays readable.
     """
-    faults = [(found.at, path, sentence) for path, sentence in _faults(written) if (found := member(written, path))]
-    for at, path, sentence in sorted(faults)[:1]:
+    found = [(there.at, path, sentence) for path, sentence in _faults(written) if (there := member(written, path))]
+    for at, path, sentence in sorted(found)[:1]:
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
         raise ValueError(f"{line_and_column(written, at)} ({place}): {sentence[0].lower()}{sentence[1:]}")
 
 
-def _fields(model: type[BaseModel], above: str = "") -> Iterator[FormField]:
+def _fields(model: type[BaseModel], above: str = "") -> Iterator[Setting]:
     for name, of in model.model_fields.items():
         kind = next((kind for kind in of.metadata if isinstance(kind, str)), None)
         if kind:
-            yield FormField(above + name, of.title or "", of.description or "", kind)
+            yield Setting(above + name, of.title or "", of.description or "", kind)
         else:
             yield from _fields(get_args(of.annotation)[0], f"{name}.")
 
@@ -264,7 +274,7 @@ def _is_unsent(text: str, *, of: str) -> bool:
     return bool(UNSENT.search(text)) or (of == "text" and ("\n" in text or "\r" in text))
 
 
-def _changes(written: str, typed: Mapping[str, str | None]) -> Iterator[tuple[FormField, str]]:
+def _changes(written: str, typed: Mapping[str, str | None]) -> Iterator[tuple[Setting, str]]:
     """The fields that were changed, and what was typed there, tidied; "" where one was cleared."""
     seen = shown(written)
     for field in fields():
@@ -294,7 +304,7 @@ def _typing_fault(text: str) -> str | None:
     return None
 
 
-def _json(field: FormField, text: str) -> str:
+def _json(field: Setting, text: str) -> str:
     """What was typed as JSON; what is no number stays a text, which the model refuses."""
     if field.kind == "lines":
         return f"[{', '.join(json_text(line) for line in text.split(chr(10)))}]"
@@ -314,7 +324,7 @@ def _names(path: tuple[str | int, ...]) -> list[str]:
     return [part for part in path if isinstance(part, str)]
 
 
-def _tidied(written: str, changes: Mapping[FormField, str]) -> str:
+def _tidied(written: str, changes: Mapping[Setting, str]) -> str:
     """Without the objects that hold nothing since something in them was cleared."""
     for path in {field.path[:1] for field, text in changes.items() if not text and len(field.path) > 1}:
         holder = member(written, path)

@@ -9,11 +9,11 @@ from portal.access import requires, signed_in
 from portal.actor import Actor
 from portal.agents import clones, drafts, finding, services, versions
 from portal.agents.commands import FindAgents, as_written
-from portal.agents.forms import CloneForm, EditAgentForm, MakeAgentForm
+from portal.agents.forms import AgentForm, CloneForm, EditAgentForm, MakeAgentForm
 from portal.agents.models import Agent
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
-from portal.forms import ModelForm, asked_before, asked_for
+from portal.forms import asked_before, asked_for
 from portal.responses import go_to, inline, page, page_or_fragment
 from portal.values import read_configuration
 
@@ -21,7 +21,7 @@ blueprint = Blueprint("agents", __name__, url_prefix="/agents")
 OWNERS = {"free": "Free", "own": "Own", "shared": "Shared with us"}
 STATES = {"on": "On", "off": "Off", "unpublished": "Not published", "withdrawn": "Withdrawn"}
 HISTORY, VERSIONS = 50, 3
-NOT_KEPT = {"csrf_token", "nonce", "discard"}  # of a form, in a draft
+NOT_KEPT = {"csrf_token", "nonce", "discard", "show", "publish"}  # of a form, in a draft
 
 
 @blueprint.get("")
@@ -46,9 +46,9 @@ def index(actor: Actor) -> Response:
 def new(actor: Actor) -> Response:
     form = MakeAgentForm()
     kept = _show_draft(form, None, actor)
-    if form.carry_out(services.make, nonce=form.nonce.data or "", by=actor):
+    if not _turned(form) and form.carry_out(services.make, nonce=form.nonce.data or "", by=actor):
         return go_to("agents.show", agent_id=form.result.id, notice=f"{form.result.name} was made{_and_used(form.result)}.")
-    return page("agents/edit.html", status=form.status, form=form, agent=None, kept=kept)
+    return _editor(form, None, kept)
 
 
 @blueprint.post("/check")
@@ -89,9 +89,9 @@ def show(agent: Any, actor: Actor) -> Response:
 def edit(agent: Any, actor: Actor) -> Response:
     form = EditAgentForm(data=_said(agent, actor))
     kept = _show_draft(form, agent, actor)
-    if form.carry_out(services.edit, agent, by=actor, now=lambda: _said(services.agent(actor, agent.id), actor)):
+    if not _turned(form) and form.carry_out(services.edit, agent, by=actor, now=lambda: _said(services.agent(actor, agent.id), actor)):
         return go_to("agents.show", agent_id=agent.id, notice=_saved(form.result, agent))
-    return page("agents/edit.html", status=form.status, form=form, agent=agent, kept=kept)
+    return _editor(form, agent, kept)
 
 
 @blueprint.post("/<uuid:agent_id>/draft")
@@ -150,7 +150,22 @@ def _said(agent: Any, actor: Actor) -> dict[str, Any]:
     return {**said._asdict(), "capabilities": "\n".join(said.capabilities), "version": agent.version}
 
 
-def _show_draft(form: ModelForm, agent: Any, actor: Actor) -> Any:
+def _turned(form: AgentForm) -> bool:
+    """Whether only the other view of the configuration was asked for."""
+    view = request.form.get("show") if form.is_submitted() else None
+    if view:
+        form.turn_to(view)
+    return bool(view)
+
+
+def _editor(form: AgentForm, agent: Any, kept: Any) -> Response:
+    if form.conflict or not (form.is_submitted() or kept):
+        form.draw()
+    status = 200 if "show" in request.form and not form.errors else form.status
+    return page("agents/edit.html", status=status, form=form, agent=agent, kept=kept)
+
+
+def _show_draft(form: AgentForm, agent: Any, actor: Actor) -> Any:
     """Fill a form that is opened with what the actor was typing; the draft, None where there is none."""
     kept = None if form.is_submitted() else drafts.draft(agent.id if agent else None, by=actor)
     if kept:
