@@ -63,6 +63,7 @@ def serve(settings: Settings, listener: socket.socket, ending: Ending) -> NoRetu
         check_database(settings)
         ending.check()
         processes.start()
+        _load_catalogue(settings)  # what it imports takes longer than what it does: nobody waits for that
         with suppress(OSError):
             print(READY.format(url=settings.public_url), flush=True)
         processes.watch(*[Kept("database", lambda: instance.server.alive, instance.revive)] if embedded else [])
@@ -80,7 +81,6 @@ def check_database(settings: Settings) -> None:
     found = [fault for url in urls for fault in _faults(url)]
     if found:
         raise StartRefused("\n".join(dict.fromkeys(found)))
-    _load_catalogue(settings)
 
 
 def _load_catalogue(settings: Settings) -> None:

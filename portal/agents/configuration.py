@@ -137,7 +137,7 @@ class Configuration(Part):
     model: Annotated[
         Annotated[str, Field(max_length=LONGEST_NAME)] | None,
         told(f"Write the model's name as text, of at most {LONGEST_NAME} characters."),
-        Field(title="Model", description="The name of a language model, as its provider writes it. Empty: the portal's choice."),
+        Field(title="Model", description="The name of a language model, as its provider writes it. Empty: left open."),
         "text",
     ] = None
     temperature: Annotated[
