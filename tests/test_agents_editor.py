@@ -145,9 +145,9 @@ def test_two_editors_of_different_settings_see_both_documents(
     mine = {**opened(admin, own), "settings-temperature": "1"}
     send(Browser(app).sign_in(cast.acme.admin2), own, **{"settings-greeting": "From the other"})
     page = admin.post("agents.edit", mine, agent_id=own, expect=409)
-    told = [cell.get_text() for cell in page.select("#conflict td")]
-    assert "From the other" in told[0]
-    assert '"temperature": 1' in told[1]
+    told = {table.caption.get_text().partition(",")[0]: table.get_text() for table in page.select("#conflict table.diff")}
+    assert told.keys() == {"Temperature", "Greeting"}
+    assert "From the other" in told["Greeting"]
     again = form_of(page, own)
     assert again["settings-temperature"] == "1"
     admin.post("agents.edit", {**again, "publish": "y"}, agent_id=own, expect=303)

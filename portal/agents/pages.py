@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from portal import policy
 from portal.access import requires, signed_in
 from portal.actor import Actor
-from portal.agents import clones, drafts, finding, services, versions
+from portal.agents import clones, comparing, drafts, finding, services, versions
 from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import AgentForm, CloneForm, EditAgentForm, MakeAgentForm
 from portal.agents.models import Agent
@@ -161,8 +161,15 @@ def _turned(form: AgentForm) -> bool:
 def _editor(form: AgentForm, agent: Any, kept: Any) -> Response:
     if form.conflict or not (form.is_submitted() or kept):
         form.draw()
+    clash = comparing.compare(_typed(form.newer), _typed(form)) if "configuration" in getattr(form, "clashes", []) else None
     status = 200 if "show" in request.form and not form.errors else form.status
-    return page("agents/edit.html", status=status, form=form, agent=agent, kept=kept)
+    return page("agents/edit.html", status=status, form=form, agent=agent, kept=kept, clash=clash)
+
+
+def _typed(form: Any) -> versions.Content:
+    """What stands in the fields, to be compared."""
+    name, agent_type, description, capabilities, document = (str(form[field].data or "") for field in versions.Content._fields)
+    return versions.Content(name, agent_type, description, capabilities.splitlines(), document)
 
 
 def _show_draft(form: AgentForm, agent: Any, actor: Actor) -> Any:
