@@ -63,14 +63,15 @@ def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
 
 
 def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
-    """Save what the original says now as a new version of its clone, which keeps its own name and type.
+    """Save what the original says now as a new version of its clone, which keeps its own name and type as they were saved last.
 
     Raises Invalid where the original cannot be seen, has moved on since (`number` is the version that was seen), or says the same.
     """
     demand(policy.can_edit_agent(by, of))
     found = _seen(command, of, by)
     clone = versions.locked(of)
-    says = content_of(found)._replace(name=clone.name, agent_type=clone.agent_type)
+    mine = versions.latest(clone, by=by)
+    says = content_of(found)._replace(name=mine.name, agent_type=mine.agent_type)
     if not versions.save(clone, says, by=by, comment=f"Taken over from the original, version {command.number:,}"):
         raise Invalid("Your agent says what the original says already.")
     _note_as_seen(clone, found)
@@ -78,12 +79,13 @@ def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
 
 
 def stay(command: NameVersion, of: Any, *, by: Actor) -> Agent:
-    """Let a clone be as it is, and take what its original says now as known. Raises Invalid as `follow`."""
+    """Let a clone be as it is, and take what its original says now as known; nothing where it is. Raises Invalid as `follow`."""
     demand(policy.can_edit_agent(by, of))
     found = _seen(command, of, by)
     clone = versions.locked(of)
-    versions.note("agent_kept", clone, by, {"original_version": [clone.origin_version, command.number]})
-    _note_as_seen(clone, found)
+    if clone.origin_version != command.number:
+        versions.note("agent_kept", clone, by, {"original_version": [clone.origin_version, command.number]})
+        _note_as_seen(clone, found)
     return clone
 
 

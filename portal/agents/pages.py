@@ -172,7 +172,8 @@ def _keep_draft(agent: Any, actor: Actor) -> Response:
 
 def _saved(saved: Agent, before: Any) -> str:
     if saved.version == before.version:
-        return f"Nothing was changed{_and_used(saved) if saved.published_version != before.published_version else ''}."
+        now = f"; version {saved.version:,} is in use from now on" if saved.published_version != before.published_version else ""
+        return f"Nothing was changed{now}."
     return f"Version {saved.version:,} was saved{_and_used(saved)}."
 
 
