@@ -232,7 +232,7 @@ def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
     if not agent.is_active:
         return Denied("The agent was withdrawn; nobody can switch it on.")
     if agent.published_version is None:
-        return Denied("No version of it is published; nobody can use it yet.")
+        return Denied("No version of it is published; nobody can use it.")
     if agent.is_free_agent and not agent.is_enabled:
         return Denied("The portal has switched it off for everybody.", A_SUPER_ADMIN)
     if agent.is_shared and not agent.is_enabled:

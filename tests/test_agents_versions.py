@@ -170,7 +170,7 @@ def test_taken_out_of_use_and_put_back(app: Flask, admin: Browser, cast: SimpleN
     user.get("agents.show", agent_id=own, expect=404)
     assert listed(user.get("agents.index")) == ["The free one"]
     assert admin.get("agents.show", agent_id=own).select_one(".facts .mark").get_text() == "Not published"
-    assert "nobody can use it yet" in admin.post("agents.switch", {"on": "0"}, agent_id=own, expect=403).text
+    assert "nobody can use it." in admin.post("agents.switch", {"on": "0"}, agent_id=own, expect=403).text
     admin.post("agents.unpublish", {}, agent_id=own)  # a second time changes nothing
     admin.post("agents.publish", {"number": "1"}, agent_id=own)
     assert (published(owner, own), stored(owner, "name", own)) == ((1, 2), "CANARY-acme")
