@@ -338,6 +338,19 @@ def test_out_of_use_with_a_type_that_is_taken_by_now_is_refused_in_words(admin: 
     admin.post("agents.withdraw", {}, agent_id=own)  # the way out that the words tell
 
 
+def test_of_two_that_are_published_with_one_type_at_once_one_is(
+    app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any, own: str
+) -> None:
+    ids = [own, *(made(make(admin, agent_type=f"OTHER_{number}")) for number in range(5))]
+    for id_ in ids:
+        save(admin, id_, agent_type="ALL_WAIT")
+    browsers = [Browser(app).sign_in(cast.acme.admin) for _ in ids]
+    said = [{"csrf_token": browser.token(), "number": "2"} for browser in browsers]
+    statuses: list[int] = []
+    at_once(*(posting(browser, f"/agents/{id_}/publish", form, statuses) for browser, id_, form in zip(browsers, ids, said, strict=True)))
+    assert sorted(statuses) == [303, *[422] * 5]
+
+
 # Several people at once
 
 
@@ -596,6 +609,33 @@ def test_a_draft_that_comes_late_is_not_kept(app: Flask, admin: Browser, cast: S
     assert len(drafts(owner)) == 1
 
 
+def test_a_draft_that_meets_its_own_save_is_not_kept(
+    app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form, before = opened(admin, own), versions.locked
+    keep(admin, own, **form)
+    other_tab = Browser(app).sign_in(cast.acme.admin)
+    said = opened(other_tab, own)
+
+    def meanwhile(of: Any) -> Any:
+        monkeypatch.setattr(versions, "locked", before)
+        other_tab.post("agents.edit", {**said, "name": "Mine"}, agent_id=own)
+        return before(of)
+
+    monkeypatch.setattr(versions, "locked", meanwhile)
+    keep(admin, own, **{**form, "name": "Min"})
+    assert (saved(owner, own)[1][1], drafts(owner)) == ("Mine", [])
+
+
+def test_a_draft_of_what_was_just_made_is_not_kept(admin: Browser, owner: Any) -> None:
+    form = {**new_form(admin), "name": "Rose", "configuration": "{}"}
+    admin.post("agents.new", form)
+    assert keep(admin, None, **form).select_one("#draft-kept").get_text(strip=True) == ""
+    assert drafts(owner) == []
+    keep(admin, None, **{**new_form(admin), "name": "Lily"})
+    assert len(drafts(owner)) == 1
+
+
 def test_a_draft_is_thrown_away(admin: Browser, owner: Any, own: str) -> None:
     for id_ in (own, None):
         keep(admin, id_, name="Half")
@@ -719,7 +759,7 @@ def test_clones_at_once_are_refused_in_words_or_made(app: Flask, admin: Browser,
     statuses: list[int] = []
     forms = [browser.get("agents.show", agent_id=own).form(f"main form[action='/agents/{own}/clone']") for browser in browsers]
     at_once(*(posting(browser, f"/agents/{own}/clone", form, statuses) for browser, form in zip(browsers, forms, strict=True)))
-    assert set(statuses) <= {303, 409, 422}
+    assert set(statuses) <= {303, 409}
     assert one(owner, "SELECT count(DISTINCT agent_type) FROM agents WHERE origin_agent_id = %s", own) == statuses.count(303) >= 1
 
 

@@ -12,7 +12,7 @@ from portal.agents import services, versions
 from portal.agents.commands import NameVersion
 from portal.agents.models import Agent
 from portal.agents.versions import Content, content_of
-from portal.errors import Invalid
+from portal.errors import Conflict, Invalid
 from portal.extensions import db
 from portal.users.services import demand
 
@@ -53,13 +53,16 @@ def origin(of: Any, *, by: Actor) -> Origin | None:
 def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
     """Make an own agent that says what this one says; it is not in use before it is published.
 
-    Raises Conflict for a form that was sent before.
+    Raises Conflict for a form that was sent before, and where somebody makes an agent of the same type at this moment.
     """
     demand(policy.can_clone_agent(by, of))
     content = content_of(of)
     own = content._replace(name=f"{content.name[: LONGEST_NAME - 7]} (copy)", agent_type=_free_type(content.agent_type, by))
     about = {"comment": f"Cloned from {of.name[:150]}, version {said_version(of):,}"}
-    return services.new_agent(own, nonce=nonce, by=by, **about, origin_agent_id=of.id, **_as_now(of))
+    try:
+        return services.new_agent(own, nonce=nonce, by=by, **about, origin_agent_id=of.id, **_as_now(of))
+    except Invalid:  # of its type, which was free
+        raise Conflict("Somebody made an agent of the same type at this moment. Clone it once more.") from None
 
 
 def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:

@@ -166,7 +166,7 @@ def _keep_draft(agent: Any, actor: Actor) -> Response:
         drafts.forget(agent.id if agent else None, by=actor)
         return go_to(back_to, notice="The draft was thrown away.", **where)
     typed = {name: text for name, text in request.form.items() if name not in NOT_KEPT}
-    kept_at = drafts.keep(typed, agent, by=actor)
+    kept_at = drafts.keep(typed, agent, nonce=request.form.get("nonce", ""), by=actor)
     return inline("agents/_draft.html", back_to, where, notice="Kept as a draft; only you see it.", kept_at=kept_at)
 
 
