@@ -45,6 +45,7 @@ Answer = Allowed | Denied
 AN_ADMINISTRATOR = "an administrator of your organization"
 ANOTHER_ADMINISTRATOR = "another administrator of your organization"
 A_SUPER_ADMIN = "a super admin of the portal"
+WITHDRAWN = "The agent was withdrawn. Bring it back first."
 
 
 class Acting(Protocol):
@@ -210,7 +211,7 @@ def can_publish_agent(actor: Acting, agent: Owned) -> Answer:
     """May put a version of this agent into use."""
     if not (may := can_edit_agent(actor, agent)):
         return may
-    return Allowed() if agent.is_active else Denied("The agent was withdrawn. Bring it back first.")
+    return Allowed() if agent.is_active else Denied(WITHDRAWN)
 
 
 def can_remove_agent(actor: Acting, agent: Used) -> Answer:
@@ -231,7 +232,7 @@ def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
     if not agent.is_active:
         return Denied("The agent was withdrawn; nobody can switch it on.")
     if agent.published_version is None:
-        return Denied("No version of it is published; nobody can use it yet.")
+        return Denied("No version of it is published; nobody can use it.")
     if agent.is_free_agent and not agent.is_enabled:
         return Denied("The portal has switched it off for everybody.", A_SUPER_ADMIN)
     if agent.is_shared and not agent.is_enabled:

@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "throttle": {"extensions", "errors", "values"},
     "finding": {"extensions", "models", "commands", "errors", "values", "reading"},
     "versions": {"extensions", "policy", "models", "commands", "services", "values", "reading", *BASE},
-    "drafts": {"extensions", "models", "versions", *BASE},
+    "drafts": {"extensions", "models", "services", "versions", *BASE},
     "clones": {"policy", "models", "commands", "services", "versions", "extensions", *BASE},
     "services": {
         *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),

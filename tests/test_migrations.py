@@ -513,6 +513,35 @@ def test_the_app_writes_organizations_and_people(legacy: Database) -> None:
     assert row.updated_at is not None
 
 
+def test_every_agent_has_its_version_which_is_published(legacy: Database) -> None:
+    revision = "20261128_1000"
+    before = REVISIONS[REVISIONS.index(revision) - 1]
+    legacy.upgrade(before)
+    changed, withdrawn = (legacy.one("SELECT id FROM agents WHERE agent_type = :name", name=name) for name in ("MODERATOR", "ARZTE"))
+    written = '{"b": 1.50,  "a": "\\u00e9"}'
+    legacy.run(
+        "UPDATE agents SET version = 3, configuration_template = :text, updated_at = '2026-03-01Z' WHERE id = :id", id=changed, text=written
+    )
+    legacy.run("UPDATE agents SET is_active = false, is_enabled = false WHERE id = :id", id=withdrawn)
+    contents, catalog = legacy.contents(), legacy.catalog()
+    legacy.upgrade(revision)
+    said = "owner_tenant_id, name, agent_type, description, capabilities"
+    rows = legacy.rows(f"SELECT id, version, {said}, configuration_template::text FROM agents ORDER BY id")
+    assert len(rows) == len(contents["agents"]) > 10
+    assert rows == legacy.rows(f"SELECT agent_id, number, {said}, configuration::text FROM agent_versions ORDER BY agent_id")
+    assert legacy.one("SELECT count(*) FROM agents WHERE published_version IS DISTINCT FROM version OR origin_agent_id IS NOT NULL") == 0
+    version = legacy.row(
+        "SELECT number, configuration::text AS text, saved_by, saved_at FROM agent_versions WHERE agent_id = :id", id=changed
+    )
+    assert (version.number, version.text, version.saved_by, version.saved_at.isoformat()) == (3, written, None, "2026-03-01T00:00:00+00:00")
+    assert tuple(legacy.row("SELECT is_active, is_enabled FROM agents WHERE id = :id", id=withdrawn)) == (False, False)
+    legacy.downgrade(before)
+    assert legacy.contents() == contents
+    assert legacy.catalog() == catalog
+    legacy.upgrade(revision)
+    assert len(legacy.rows("SELECT FROM agent_versions")) == len(rows)
+
+
 # Taking it back
 
 

@@ -12,7 +12,7 @@ from portal.agents import services, versions
 from portal.agents.commands import NameVersion
 from portal.agents.models import Agent
 from portal.agents.versions import Content, content_of
-from portal.errors import Invalid
+from portal.errors import Conflict, Invalid
 from portal.extensions import db
 from portal.users.services import demand
 
@@ -53,24 +53,28 @@ def origin(of: Any, *, by: Actor) -> Origin | None:
 def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
     """Make an own agent that says what this one says; it is not in use before it is published.
 
-    Raises Conflict for a form that was sent before.
+    Raises Conflict for a form that was sent before, and where somebody makes an agent of the same type at this moment.
     """
     demand(policy.can_clone_agent(by, of))
     content = content_of(of)
     own = content._replace(name=f"{content.name[: LONGEST_NAME - 7]} (copy)", agent_type=_free_type(content.agent_type, by))
     about = {"comment": f"Cloned from {of.name[:150]}, version {said_version(of):,}"}
-    return services.new_agent(own, nonce=nonce, by=by, **about, origin_agent_id=of.id, **_as_now(of))
+    try:
+        return services.new_agent(own, nonce=nonce, by=by, **about, origin_agent_id=of.id, **_as_now(of))
+    except Invalid:  # of its type, which was free
+        raise Conflict("Somebody made an agent of the same type at this moment. Clone it once more.") from None
 
 
 def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
-    """Save what the original says now as a new version of its clone, which keeps its own name and type.
+    """Save what the original says now as a new version of its clone, which keeps its own name and type as they were saved last.
 
     Raises Invalid where the original cannot be seen, has moved on since (`number` is the version that was seen), or says the same.
     """
     demand(policy.can_edit_agent(by, of))
     found = _seen(command, of, by)
     clone = versions.locked(of)
-    says = content_of(found)._replace(name=clone.name, agent_type=clone.agent_type)
+    mine = versions.latest(clone, by=by)
+    says = content_of(found)._replace(name=mine.name, agent_type=mine.agent_type)
     if not versions.save(clone, says, by=by, comment=f"Taken over from the original, version {command.number:,}"):
         raise Invalid("Your agent says what the original says already.")
     _note_as_seen(clone, found)
@@ -78,12 +82,13 @@ def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
 
 
 def stay(command: NameVersion, of: Any, *, by: Actor) -> Agent:
-    """Let a clone be as it is, and take what its original says now as known. Raises Invalid as `follow`."""
+    """Let a clone be as it is, and take what its original says now as known; nothing where it is. Raises Invalid as `follow`."""
     demand(policy.can_edit_agent(by, of))
     found = _seen(command, of, by)
     clone = versions.locked(of)
-    versions.note("agent_kept", clone, by, {"original_version": [clone.origin_version, command.number]})
-    _note_as_seen(clone, found)
+    if clone.origin_version != command.number:
+        versions.note("agent_kept", clone, by, {"original_version": [clone.origin_version, command.number]})
+        _note_as_seen(clone, found)
     return clone
 
 

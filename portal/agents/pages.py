@@ -188,13 +188,14 @@ def _keep_draft(agent: Any, actor: Actor) -> Response:
         drafts.forget(agent.id if agent else None, by=actor)
         return go_to(back_to, notice="The draft was thrown away.", **where)
     typed = {name: text for name, text in request.form.items() if name not in NOT_KEPT}
-    kept_at = drafts.keep(typed, agent, by=actor)
+    kept_at = drafts.keep(typed, agent, nonce=request.form.get("nonce", ""), by=actor)
     return inline("agents/_draft.html", back_to, where, notice="Kept as a draft; only you see it.", kept_at=kept_at)
 
 
 def _saved(saved: Agent, before: Any) -> str:
     if saved.version == before.version:
-        return f"Nothing was changed{_and_used(saved) if saved.published_version != before.published_version else ''}."
+        now = f"; version {saved.version:,} is in use from now on" if saved.published_version != before.published_version else ""
+        return f"Nothing was changed{now}."
     return f"Version {saved.version:,} was saved{_and_used(saved)}."
 
 

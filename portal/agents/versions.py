@@ -29,6 +29,10 @@ ONE = Reading(f"""
     SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration, v.saved_at
     FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
 NO_SUCH = "There is no such version of this agent."
+TAKEN_SINCE = (
+    "Version {number:,}, which was saved last, has the type {agent_type}, which another active agent of yours has by now. "
+    "Save it with another type first, or withdraw the agent."
+)
 
 
 class Content(NamedTuple):
@@ -96,13 +100,19 @@ def publish(command: NameVersion, of: Any, *, by: Actor) -> Agent:
 
 
 def unpublish(of: Any, *, by: Actor) -> Agent:
-    """Take an agent out of use until a version is published again; nothing where it is not in use."""
+    """Take an agent out of use until a version is published again; nothing where it is not in use.
+
+    Raises Invalid where another active agent has the type that was saved last: the row says that one from then on.
+    """
     demand(policy.can_edit_agent(by, of))
     of = locked(of)
     if of.published_version is not None:
-        last = latest(of, by=by)
+        last, number = latest(of, by=by), of.version
         was, of.published_version = of.published_version, None
-        _say(of, last)
+        try:
+            _say(of, last)
+        except Invalid:
+            raise Invalid(TAKEN_SINCE.format(number=number, agent_type=last.agent_type)) from None
         note("agent_unpublished", of, by, {"published_version": [was, None]})
     return of
 
@@ -147,7 +157,12 @@ def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, r
 
 
 def put_in_use(of: Agent, number: int, *, by: Actor) -> None:
-    """Publish a version of a locked agent; nothing where it is in use already. Raises NotFound, Invalid where its type is taken."""
+    """Publish a version of a locked agent; nothing where it is in use already.
+
+    Raises NotFound, Invalid where its type is taken or the agent withdrawn.
+    """
+    if not of.is_active:
+        raise Invalid(policy.WITHDRAWN)
     if of.published_version == number:
         return
     content = content_of(of if of.published_version is None and number == of.version else version(of, number, by=by))

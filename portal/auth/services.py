@@ -274,6 +274,12 @@ def only_once(nonce: str, action: str, *, tenant_id: UUID, made: UUID) -> None:
         raise Conflict("This form was sent before, and what it makes is made. Open its page anew to make another.") from None
 
 
+def was_sent(nonce: str, *, tenant_id: UUID) -> bool:
+    """Whether the form with this nonce was sent, and what it makes is made."""
+    mine = (IdempotencyKey.tenant_id == tenant_id, IdempotencyKey.key == fingerprint(nonce))
+    return db.session.execute(select(IdempotencyKey.key).where(*mine)).first() is not None
+
+
 def note_refusal(actor: Actor, path: str, reason: str) -> None:
     """Write into the audit log that a signed-in actor was refused at a door."""
     audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})
