@@ -1180,6 +1180,14 @@ CONFIGURATIONS = [
     ('{"x": "' + "ä" * 40_000 + '"}', "larger than 64 KiB"),
     ('{"x": "AKIA' + "A" * 16 + '"}', "(x): this looks like a secret key."),
     ('{"x": "-----BEGIN RSA PRIVATE KEY-----"}', "looks like a secret key"),
+    ('{"x": [["ask sk-proj-' + "a" * 20 + '"]]}', "Line 1, column 9 (x[0][0]): this looks like a secret key."),
+    ('{"a": 1, "ghp_' + "a" * 30 + '": 2}', "Line 1, column 10 (ghp_" + "a" * 30 + "): this looks like a secret key."),
+    ('{"x": "xoxb-' + "1" * 10 + '", "y": "AIza' + "a" * 30 + '"}', "(x): this looks like a secret key."),
+    ('{"x": "AIza' + "a" * 30 + '"}', "looks like a secret key"),
+    ('{"x": "eyJ-eyJ-' + ".eyJ".join(["a" * 10] * 3) + '"}', "looks like a secret key"),
+    ('{"x": "a", "\\udfff": 1}', "Line 1, column 12 (\ufffd): a text holds half a character"),
+    ('{"x": [1, ' + "9" * 101 + "]}", "Line 1, column 11 (x[1]): this number is too large."),
+    ('{"x": ' + "[" * 20 + "]" * 20 + "}", "Line 1, column 26 (x" + "[0]" * 20 + "): this is nested deeper than 20 levels."),
 ]
 
 
@@ -1191,7 +1199,11 @@ def test_a_configuration_is_refused_with_the_place_of_the_fault(written: str, se
 
 @pytest.mark.parametrize(
     "written",
-    ['{}', '{"a": [{"b": 1}, {"b": 2}], "b": "a \\" , {"}', '{"x": "\\ud83d\\ude00"}', '{"a":' * 20 + "1" + "}" * 20, '{"x": 1e308, "y": "sk-ip"}'],
+    [
+        *('{}', '{"a": [{"b": 1}, {"b": 2}], "b": "a \\" , {"}', '{"x": "\\ud83d\\ude00"}', '{"a":' * 20 + "1" + "}" * 20, '{"x": 1e308, "y": "sk-ip"}'),
+        *('{"x": ["sk-", "' + "a" * 20 + '"]}', '{"x": "task-' + "a" * 20 + '"}', '{"x": "eyJ' + "a" * 20 + "." + "a" * 20 + '"}', '{"x": "\\\\u0000"}'),
+        *('{"x": ' + "9" * 100 + "}", "{" + ", ".join(f'"k{number}": 1' for number in range(1_000)) + "}"),
+    ],
 )  # fmt: skip
 def test_a_configuration_that_can_be_kept_is_read(written: str) -> None:
     assert read_configuration(written) == json.loads(written, parse_int=str, parse_float=str)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from portal.agents.configuration import demand
-from portal.values import read_configuration, sort_key
-
 FOLDER = Path(__file__).with_name("catalogue")
+LOOK = """
+    SELECT agent_type, name, description, capabilities, configuration_template::text
+    FROM agents WHERE is_free_agent AND agent_type = ANY (%(types)s)"""
 # A type that is here, withdrawn too, is not brought in again; an agent that nobody has changed follows the portal's own text.
 VERSION = """
     INSERT INTO agent_versions (agent_id, number, name, agent_type, description, capabilities, configuration, comment)
@@ -42,30 +42,41 @@ class Shipped(NamedTuple):
     description: str
     capabilities: list[str]
     configuration: str
-    sort_key: str
 
 
 @cache
 def shipped() -> tuple[Shipped, ...]:
-    """What the folder holds, by type. Raises ValueError for what could not be saved in the editor either."""
+    """What the folder holds, by type."""
     return tuple(_read(path) for path in sorted(FOLDER.glob("*.json")))
 
 
 def _read(path: Path) -> Shipped:
     told = json.loads(path.read_text("utf-8"))
     configuration = json.dumps(told["configuration"], ensure_ascii=False, indent=2)
-    read_configuration(configuration)
-    demand(configuration)
-    return Shipped(told["agent_type"], told["name"], told["description"], told["capabilities"], configuration, sort_key(told["name"]))
+    return Shipped(told["agent_type"], told["name"], told["description"], told["capabilities"], configuration)
 
 
 def load(connection: Any) -> int:
-    """Bring the free agents in, over a connection (DBAPI) of portal_platform; how many were added or follow a newer text. Commits."""
-    changed = 0
+    """Bring the free agents in, over a connection (DBAPI) of portal_platform; how many were added or follow a newer text. Commits.
+
+    Each start asks for it: where all are there as they should be, it costs one look. Raises ValueError for what could not be saved in
+    the editor either.
+    """
     with connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL app.role = 'super_admin'")
-        for agent in shipped():
-            for statement in (ADD, FOLLOW):
-                cursor.execute(statement, {**agent._asdict(), "id": str(uuid7())})
-                changed += cursor.rowcount
-    return changed
+        cursor.execute(LOOK, {"types": [agent.agent_type for agent in shipped()]})
+        there = cursor.fetchall()
+        return sum(_bring_in(agent, cursor) for agent in shipped() if agent not in there)
+
+
+def _bring_in(agent: Shipped, cursor: Any) -> int:
+    from portal.agents.configuration import demand  # what a start without news need not load
+    from portal.values import read_configuration, sort_key
+
+    read_configuration(agent.configuration)
+    demand(agent.configuration)
+    written = 0
+    for statement in (ADD, FOLLOW):
+        cursor.execute(statement, {**agent._asdict(), "id": str(uuid7()), "sort_key": sort_key(agent.name)})
+        written += cursor.rowcount
+    return written
