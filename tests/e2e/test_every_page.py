@@ -56,8 +56,11 @@ def walked(app: Flask, cast: SimpleNamespace, page: Page) -> Any:
 @pytest.fixture(autouse=True)
 def furniture(owner: Any, cast: SimpleNamespace) -> None:
     """What the addresses of pages name besides people."""
-    for table in ("jobs", "agents"):
+    for table in ("jobs", "agents", "agent_shares"):
         put(owner, table, rows_of(cast.acme)[table])
+    theirs = rows_of(cast.globex)
+    put(owner, "agents", theirs["agents"])
+    put(owner, "agent_shares", theirs["agent_shares"] | {"partner_subdomain": "acme"})
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])
