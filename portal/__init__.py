@@ -133,10 +133,11 @@ def _open_doors(app: "Flask") -> None:
     from portal.jobs.pages import blueprint as jobs
     from portal.organizations.pages import blueprint as organizations
     from portal.overview.pages import blueprint as overview
+    from portal.shares.pages import blueprint as shares
     from portal.users.pages import blueprint as users
 
     for blueprint in (
-        *(overview, agents, agent_files, users, invitations, access_codes, bulk, imports),
+        *(overview, agents, agent_files, shares, users, invitations, access_codes, bulk, imports),
         *(organizations, audit, auth, forgotten, account, appearance, jobs, health),
     ):
         app.register_blueprint(blueprint)

@@ -23,6 +23,7 @@ from portal.invitations import services as invitations
 from portal.jobs import services as jobs
 from portal.organizations import services as organizations
 from portal.policy import Allowed, Answer, Denied, is_platform
+from portal.shares import services as shares
 from portal.users import services as users
 
 View = Callable[..., Any]
@@ -36,6 +37,7 @@ NAMED: dict[str, tuple[str, Callable[[Actor, UUID], Any]]] = {
     "act_id": ("act", lambda actor, act_id: bulk.bulk_act(actor.tenant_id, act_id)),
     "upload_id": ("upload", lambda actor, upload_id: imports.upload(actor.tenant_id, upload_id)),
     "agent_id": ("agent", agents.agent),
+    "share_id": ("share", shares.share),
     "job_id": ("job", lambda actor, job_id: jobs.job(actor.tenant_id, job_id)),
 }
 # What a view or a question may ask for besides.

@@ -240,6 +240,50 @@ def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
     return may
 
 
+class Shared(Protocol):
+    """What the rules ask of an offer, and of what is shared."""
+
+    @property
+    def is_ours(self) -> bool: ...
+    @property
+    def state(self) -> str: ...
+
+
+def shares_agents(actor: Acting) -> Answer:
+    """May share agents of the own organization with others, and answer what those offer to it."""
+    if not administers_organization(actor):
+        return Denied("Only administrators of the organization share agents with others.", AN_ADMINISTRATOR)
+    return Denied("The platform shares no agents; its own are free for every organization.") if is_platform(actor.role) else Allowed()
+
+
+def can_share_agent(actor: Acting, agent: Owned) -> Answer:
+    """May offer this agent to another organization."""
+    if not (may := shares_agents(actor)):
+        return may
+    if agent.is_free_agent:
+        return Denied("It is free: every organization has it already.")
+    if agent.is_shared:
+        return Denied("It belongs to another organization, which shares it with yours; only that one offers it.")
+    if not agent.is_active:
+        return Denied("The agent was withdrawn. Bring it back first.")
+    return may if agent.published_version is not None else Denied("No version of it is published; nobody could use it.")
+
+
+def can_answer_offer(actor: Acting, share: Shared) -> Answer:
+    """May accept or refuse this offer for the own organization."""
+    if not (may := shares_agents(actor)):
+        return may
+    return Denied("Your own organization has offered it; the other one answers.") if share.is_ours else may
+
+
+def can_end_share(actor: Acting, share: Shared) -> Answer:
+    """May end this: an own offer, and what is shared, from either side."""
+    if not (may := shares_agents(actor)):
+        return may
+    waits = share.state == "offered" and not share.is_ours
+    return Denied("Your organization has not accepted it. Refuse it instead.") if waits else may
+
+
 def asks_for_password(role: str) -> bool:
     """Whether giving this role asks for a fresh password."""
     return rank(role) >= rank(Role.ORG_ADMIN)
@@ -355,6 +399,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Agents", "See the agents that are on", everybody),
     Permission("Agents", "Switch agents on and off for the organization", lambda actor: can_switch_agent(actor, SomeAgent(True))),
     Permission("Agents", "Make, change, publish and withdraw agents; those of an organization are its own", makes_agents),
+    Permission("Agents", "Offer own agents to other organizations, accept and end what is shared", shares_agents),
     Permission("Agents", "Change and withdraw free agents", lambda actor: can_edit_agent(actor, SomeAgent(True))),
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from uuid_utils.compat import uuid7
 
 from portal import policy
@@ -106,6 +107,15 @@ def trespass(work: Work) -> dict[str, Any]:
 def refuse(work: Work) -> dict[str, Any]:
     add_user(work, 1)
     raise Invalid(file="Line 7 has no e-mail address.")
+
+
+@jobs.kind("tests.owe", title="Paying what is owed", question=anybody, owed=True)
+def owe(work: Work) -> dict[str, Any]:
+    """Adds a user, unless the database is said to be away."""
+    if work.arguments.get("away"):
+        raise OperationalError("the database is away", None, Exception("away"))
+    add_user(work, 1)
+    return {}
 
 
 @jobs.kind("tests.fault", title="Making a fault", question=anybody)

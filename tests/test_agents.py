@@ -120,8 +120,8 @@ def test_a_plain_user_sees_what_is_on_and_nothing_else(app: Flask, admin: Browse
     user.post("agents.check", {"configuration": "{}"}, expect=403)
 
 
-def test_the_list_asks_two_statements_and_an_agent_four(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:
-    for address, most in (("/agents", 2), ("/agents?q=free&state=on", 2), (f"/agents/{id_of(cast.acme, 'agent')}", 4)):
+def test_the_list_asks_two_statements_and_one_for_offers_and_an_agent_four(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:
+    for address, most in (("/agents", 3), ("/agents?q=free&state=on", 3), (f"/agents/{id_of(cast.acme, 'agent')}", 4)):
         with counted(app) as seen:
             admin.get(address)
         assert len(seen) <= most, "\n\n".join(seen)

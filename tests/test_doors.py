@@ -36,6 +36,7 @@ ENDING = {"auth.sign_out", "account.end_other_sessions", "users.hand_over"}
 SPECIMENS: dict[str, Any] = {
     "user_id": lambda cast: cast.acme.user.id,
     "agent_id": lambda cast: id_of(cast.acme, "agent"),
+    "share_id": lambda cast: id_of(cast.acme, "share"),
     "session_id": lambda cast: cast.acme.user.id,
     "act_id": lambda cast: id_of(cast.acme, "bulk"),
     "upload_id": lambda cast: id_of(cast.acme, "upload"),

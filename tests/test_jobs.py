@@ -18,7 +18,7 @@ from portal.actor import Actor, Origin
 from portal.auth import services as auth
 from portal.config import ROOT, Settings
 from portal.database import connect, tenancy
-from portal.errors import Forbidden
+from portal.errors import Forbidden, Invalid
 from portal.extensions import transaction
 from portal.jobs import services as jobs
 from portal.testing import Browser, do_jobs
@@ -231,6 +231,57 @@ def test_what_ends_the_worker_again_and_again_is_given_up(
     owner.execute("UPDATE jobs SET state = 'running', attempts = %s, take_after = now()", [duty.ATTEMPTS])
     doing(app, settings).act(worker)
     assert (row(owner, job_id).state, row(owner, job_id).error, made(owner)) == ("failed", duty.WORN_OUT, 0)
+
+
+# What is owed
+
+
+@pytest.mark.parametrize("gone", ["UPDATE users SET is_active = false", "UPDATE tenants SET is_active = false WHERE subdomain = 'acme'"])
+def test_what_is_owed_is_done_whatever_became_of_whoever_asked(
+    app: Flask, settings: Settings, cast: SimpleNamespace, owner: Any, worker: Any, gone: str
+) -> None:
+    job_id = ask(app, cast.acme.user, "tests.owe")
+    owner.execute(gone)
+    doing(app, settings).act(worker)
+    assert (row(owner, job_id).state, made(owner)) == ("done", 1)
+
+
+def test_what_is_owed_is_asked_for_beside_a_full_queue_and_fills_none(
+    app: Flask, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_WAITING", 2)
+    for _ in range(3):
+        ask(app, cast.acme.user, "tests.owe")
+    for _ in range(2):
+        ask(app, cast.acme.user, "tests.look")
+    with pytest.raises(Invalid, match="2 jobs of your organization wait already"):
+        ask(app, cast.acme.user, "tests.look")
+    ask(app, cast.acme.user, "tests.owe")
+    owner.execute("SELECT count(*) FROM jobs WHERE kind = 'tests.owe'")
+    assert owner.fetchone() == (4,)
+
+
+def test_what_is_owed_is_shown_to_nobody(app: Flask, cast: SimpleNamespace) -> None:
+    asked, owed = ask(app, cast.acme.admin, "tests.look"), ask(app, cast.acme.admin, "tests.owe")
+    admin = Browser(app).sign_in(cast.acme.admin)
+    assert [link["href"] for link in admin.get("jobs.index").select("tbody a")] == [f"/jobs/{asked}"]
+    for door in ("jobs.show", "jobs.progress"):
+        admin.get(door, job_id=owed, expect=404)
+
+
+def test_what_is_owed_is_given_up_never_and_tried_again_before_long(
+    app: Flask, settings: Settings, cast: SimpleNamespace, owner: Any, worker: Any
+) -> None:
+    job_id = ask(app, cast.acme.admin, "tests.owe", away=True)
+    owner.execute("UPDATE jobs SET state = 'running', attempts = 70, take_after = now()")
+    doing(app, settings).act(worker)
+    assert (row(owner, job_id).state, row(owner, job_id).attempts, made(owner)) == ("queued", 71, 0)
+    owner.execute("SELECT take_after <= now() + make_interval(secs => %s) FROM jobs", [duty.LONGEST_PAUSE])
+    assert owner.fetchone() == (True,)
+    owner.execute("UPDATE jobs SET arguments = '{}'")
+    lease_is_over(owner)
+    doing(app, settings).act(worker)
+    assert (row(owner, job_id).state, made(owner)) == ("done", 1)
 
 
 # How far it is

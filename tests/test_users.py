@@ -634,6 +634,7 @@ class Trying:
             "See the agents that are on": lambda: self.opens("/agents"),
             "Switch agents on and off for the organization": lambda: self.posts(f"/agents/{FREE_AGENT}/switch", on="1"),
             "Make, change, publish and withdraw agents; those of an organization are its own": self.makes_an_agent,
+            "Offer own agents to other organizations, accept and end what is shared": self.shares_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
             **about,
@@ -649,11 +650,21 @@ class Trying:
         return self.posts(f"/users/{self.target(self.organization, role).id}/password-link")
 
     def makes_an_agent(self) -> bool:
-        number = next(NUMBERS)
-        answer = self.browser.client.post(
-            "/agents/new", data={"name": f"Agent {number}", "configuration": "{}", "nonce": str(number), "csrf_token": self.token}
-        )
-        return answer.status_code < 400 and self.posts(f"{answer.location}/withdraw")
+        made = self.made_agent()
+        return made is not None and self.posts(f"{made}/withdraw")
+
+    def shares_an_agent(self) -> bool:
+        made = self.made_agent() or f"/agents/{FREE_AGENT}"
+        offered = self.posts(f"{made}/offer", subdomain="quiet-harbour", nonce=f"offer {next(NUMBERS)}")
+        assert offered == self.opens("/agents/offers")
+        return offered
+
+    def made_agent(self) -> str | None:
+        """The path of an agent that was just made and published."""
+        number = str(next(NUMBERS))
+        said = {"name": f"Agent {number}", "configuration": "{}", "publish": "y", "nonce": number, "csrf_token": self.token}
+        answer = self.browser.client.post("/agents/new", data=said)
+        return answer.location if answer.status_code < 400 else None
 
     def opens(self, *paths: str) -> bool:
         return all(self.browser.client.get(path).status_code == 200 for path in paths)
@@ -718,6 +729,7 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         "Only administrators of the organization see this. Ask an administrator of your organization.",
         "Only administrators of the organization make agents. Ask an administrator of your organization.",
         "Only administrators of the organization switch agents on and off. Ask an administrator of your organization.",
+        "Only administrators of the organization share agents with others. Ask an administrator of your organization.",
         "Free agents belong to every organization; only a super admin changes them. Ask a super admin of the portal.",
     }
     assert why(cast.acme.admin)["Make somebody an admin"] == "The role admin is not given in this organization."
@@ -732,6 +744,7 @@ def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleN
         "Invite somebody as an organization admin": "The role organization admin is not given in this organization.",
         "Make, see and withdraw access codes, accept who joined by one": "Nobody joins the platform by a code.",
         "Import many people from a file": "Accounts of the platform are made one by one.",
+        "Offer own agents to other organizations, accept and end what is shared": "The platform shares no agents; its own are free for every organization.",
     }
 
 

@@ -23,7 +23,8 @@ EITHER_SIDE = """(tenant_id = app_tenant() OR partner = app_tenant()
 OFFERED = "tenant_id = app_tenant() AND offered_by = app_user() AND state = 'offered' AND partner IS NULL"
 OPEN = f"state IN ('offered', 'accepted') AND {EITHER_SIDE}"
 # The owner can only end it; whether it is accepted says the partner, about itself.
-DECIDED = "(tenant_id = app_tenant() AND state = 'ended' OR partner = app_tenant() AND state IN ('accepted', 'refused', 'ended'))"
+DECIDED = """CASE WHEN tenant_id = app_tenant() THEN state = 'ended'
+    ELSE partner = app_tenant() AND state IN ('accepted', 'refused', 'ended') END"""
 SEES = "sees_agent(id, is_free_agent, owner_tenant_id, published_version)"
 SEES_BEFORE = "sees_agent(id, is_free_agent, owner_tenant_id)"
 FREE_OR_OWN = "agents.is_free_agent OR agents.owner_tenant_id = $2"
@@ -145,6 +146,7 @@ def upgrade() -> None:
         );
         CREATE UNIQUE INDEX agent_shares_open_key ON agent_shares (tenant_id, agent_id, partner_subdomain)
             WHERE state IN ('offered', 'accepted');
+        CREATE INDEX agent_shares_id_idx ON agent_shares (id);
         CREATE INDEX agent_shares_by_partner ON agent_shares (partner, agent_id) WHERE state = 'accepted';
         CREATE INDEX agent_shares_by_subdomain ON agent_shares (partner_subdomain) WHERE state = 'offered';
         CREATE FUNCTION own_subdomain() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE

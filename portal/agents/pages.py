@@ -1,5 +1,6 @@
 """The doors of agents: the list, an agent, the editor."""
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -15,6 +16,7 @@ from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
 from portal.forms import asked_before, asked_for
 from portal.responses import go_to, inline, page, page_or_fragment
+from portal.shares import services as shares
 from portal.values import read_configuration
 
 blueprint = Blueprint("agents", __name__, url_prefix="/agents")
@@ -38,6 +40,7 @@ def index(actor: Actor) -> Response:
         owners=OWNERS,
         states=STATES if administers else {},
         back=request.query_string.decode("ascii", "ignore"),
+        offers=partial(shares.number_waiting, by=actor),  # asked for by the page only
     )
 
 
@@ -72,7 +75,7 @@ def keep_new_draft(actor: Actor) -> Response:
 @signed_in
 def show(agent: Any, actor: Actor) -> Response:
     administers = bool(policy.administers_organization(actor))
-    entries = audit.about(actor.tenant_id, agent.id, HISTORY) if administers else []
+    entries = audit.about(actor.tenant_id, agent.id, HISTORY, also=shares.IDS_OF_AGENT) if administers else []
     return page(
         "agents/show.html",
         agent=agent,
@@ -80,6 +83,7 @@ def show(agent: Any, actor: Actor) -> Response:
         origin=clones.origin(agent, by=actor) if policy.can_edit_agent(actor, agent) else None,
         clone_form=CloneForm(formdata=None) if policy.can_clone_agent(actor, agent) else None,
         saved=versions.listed(agent, by=actor, limit=VERSIONS)[:VERSIONS] if policy.can_edit_agent(actor, agent) else [],
+        shares=shares.of_agent(agent, by=actor),
         history=[{"entry": entry, "sentence": sentence(entry), "changes": in_words(entry.changes)} for entry in entries],
     )
 

@@ -23,7 +23,7 @@ class LookThrough(BaseModel):
 
     who: Annotated[Annotated[str, Field(max_length=100)] | None, MayBeCleared] = None
     action: Annotated[str | None, MayBeCleared] = None
-    about: Annotated[Literal["organization", "user", "agent"] | None, MayBeCleared] = None
+    about: Annotated[Literal["organization", "user", "agent", "share"] | None, MayBeCleared] = None
     since: Annotated[Day | None, MayBeCleared] = None
     until: Annotated[Day | None, MayBeCleared] = None
     before: Annotated[Annotated[int, Field(ge=1, le=2**62)] | None, MayBeCleared] = None

@@ -37,7 +37,7 @@ def index(actor: Actor) -> Response:
         asked=asked,
         actions=[("", "Anything"), *SENTENCES.items()],
         days_in=_zone_of(actor),
-        kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User"), ("agent", "Agent")],
+        kinds=[("", "Anything"), ("organization", "Organization"), ("user", "User"), ("agent", "Agent"), ("share", "Shared agent")],
         entries=[(e.seq, told(e.at), e.actor_name, sentence(e), in_words(e.changes), e.network, e.whom, e.object_id) for e in entries],
         older={**query, "before": entries[-1].seq} if further else None,
         query=query,

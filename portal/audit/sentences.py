@@ -50,6 +50,10 @@ SENTENCES = {
     "agent_switched_off": "switched an agent off",
     "agent_withdrawn": "withdrew an agent",
     "agent_brought_back": "brought an agent back",
+    "agent_offered": "offered to share an agent",
+    "agent_share_accepted": "accepted an agent that was offered",
+    "agent_share_refused": "refused an agent that was offered",
+    "agent_share_ended": "ended the sharing of an agent",
     "refused": "was refused at a door",
     "platform_account_created": "was made a platform account",
 }

@@ -74,6 +74,14 @@ def record(
     db.session.execute(insert(AuditEntry).values(**entry, hash=hash_of(entry)))
 
 
+def record_once(action: str, *, tenant_id: UUID, object_id: UUID, **about: Any) -> None:
+    """As `record`, of what may happen to an object once: nothing where the chain tells of it already."""
+    db.session.execute(NEWEST, {"tenant": str(tenant_id)})  # for its lock: whoever writes the same waits here
+    mine = (AuditEntry.tenant_id == tenant_id, AuditEntry.object_id == object_id, AuditEntry.action == action)
+    if db.session.execute(select(AuditEntry.seq).where(*mine)).first() is None:
+        record(action, tenant_id=tenant_id, object_id=object_id, **about)
+
+
 def hash_of(entry: dict[str, Any]) -> bytes:
     """SHA-256 over the canonical JSON of an entry and the hash before it."""
     plain = {name: _plain(entry[name]) for name in sorted(entry) if name != "hash"}

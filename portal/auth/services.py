@@ -55,7 +55,7 @@ FIND_ACTOR = Reading(f"""
     {SESSIONS} WHERE s.tenant_id = %(tenant)s AND s.secret_hash = %(secret_hash)s AND {IS_OPEN}""")
 FIND_ACTOR_AGAIN = Reading(f"""
     SELECT {ACTOR} FROM users u JOIN tenants t ON t.id = u.tenant_id
-    WHERE u.tenant_id = %(tenant)s AND u.id = %(user)s AND u.is_active AND t.is_active""")
+    WHERE u.tenant_id = %(tenant)s AND u.id = %(user)s AND (%(even_gone)s OR u.is_active AND t.is_active)""")
 SEEN = text("UPDATE sessions SET seen_at = now() WHERE tenant_id = :tenant AND id = :session")
 FIND_ACCOUNT = Reading("""
     SELECT u.id, u.tenant_id, u.role, u.hashed_password, u.auth_epoch, u.is_active AND t.is_active AS may_sign_in
@@ -106,9 +106,12 @@ def actor_of(credential: str, origin: Origin, *, unattended: bool = False) -> Ac
     return Actor(credential=credential, origin=origin, tenant_id=tenant, **row)
 
 
-def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin) -> Actor | None:
-    """Who asked for a job, as the account is now; None when it can no longer sign in. Within a transaction bound to the tenant."""
-    found = FIND_ACTOR_AGAIN.one(tenant=tenant_id, user=user_id)
+def actor_again(tenant_id: UUID, user_id: UUID, origin: Origin, *, even_gone: bool = False) -> Actor | None:
+    """Who asked for a job, as the account is now; None when it can no longer sign in, unless `even_gone` asks for it all the same.
+
+    Within a transaction bound to the tenant.
+    """
+    found = FIND_ACTOR_AGAIN.one(tenant=tenant_id, user=user_id, even_gone=even_gone)
     if found is None:
         return None
     return Actor(

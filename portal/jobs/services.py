@@ -21,7 +21,7 @@ from portal.extensions import db, transaction
 from portal.jobs.models import Job
 from portal.jobs.work import KINDS, Kind, Pulse, Work, kind
 
-__all__ = ["Progress", "Pulse", "Work", "ask", "carry_out", "job", "kind", "latest", "progress_of", "resumable_kinds"]
+__all__ = ["Progress", "Pulse", "Work", "ask", "carry_out", "job", "kind", "latest", "owed_kinds", "progress_of", "resumable_kinds"]
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +56,14 @@ class Progress:
 def ask(kind_name: str, *, by: Actor, arguments: dict[str, Any] | None = None) -> Job:
     """Put a job into the running transaction; the worker takes it up once that is done. Show it at `jobs.show` by its id.
 
-    Raises Forbidden where the kind's question is answered with no, Invalid where too many of the organization wait already, ValueError
-    where the arguments are too large.
+    Raises Forbidden where the kind's question is answered with no, Invalid where too many of the organization wait already (for what is
+    owed none are too many), ValueError where the arguments are too large.
     """
     allowed = KINDS[kind_name].question(by)
     if isinstance(allowed, policy.Denied):
         raise Forbidden(allowed.reason, who_helps=allowed.who_helps)
-    waiting = select(func.count()).select_from(Job).where(Job.tenant_id == by.tenant_id, Job.state.in_(("queued", "running")))
-    if db.session.execute(waiting).scalar_one() >= MOST_WAITING:
-        raise Invalid(f"{MOST_WAITING} jobs of your organization wait already. Ask for this one when some of them are done.")
+    if not KINDS[kind_name].owed:
+        _demand_room(by)
     if len(json.dumps(arguments or {})) > LARGEST_ARGUMENTS:
         raise ValueError("the arguments of a job are small; put what is large into a table, and its id here")
     asked = insert(Job).values(  # only what the app may say of a new job
@@ -79,13 +78,13 @@ def ask(kind_name: str, *, by: Actor, arguments: dict[str, Any] | None = None) -
 
 
 def job(tenant_id: UUID, job_id: UUID) -> Job | None:
-    """The job within the tenant; None for unknown and foreign ids alike."""
-    return db.session.execute(select(Job).where(Job.tenant_id == tenant_id, Job.id == job_id)).scalar_one_or_none()
+    """The job within the tenant; None for unknown and foreign ids, and for what is owed, alike."""
+    return db.session.execute(select(Job).where(*_of_people(tenant_id), Job.id == job_id)).scalar_one_or_none()
 
 
 def latest(*, by: Actor) -> list[Progress]:
     """The organization's jobs that the actor may see, the newest first, at most 50: for finding one's way back to them."""
-    mine = [Job.tenant_id == by.tenant_id]
+    mine = _of_people(by.tenant_id)
     if not policy.administers_organization(by):
         mine.append(Job.asked_by == by.id)
     found = db.session.execute(select(Job).where(*mine).order_by(Job.id.desc()).limit(50)).scalars()
@@ -108,6 +107,11 @@ def progress_of(job: Job) -> Progress:
 def resumable_kinds() -> dict[str, bool]:
     """The kinds that this version knows, and whether each can go on where an earlier attempt has ended."""
     return {name: kind.resumable for name, kind in KINDS.items()}
+
+
+def owed_kinds() -> list[str]:
+    """The kinds that this version knows and that must be done at last."""
+    return [name for name, kind in KINDS.items() if kind.owed]
 
 
 def carry_out(tenant_id: UUID, job_id: UUID, *, attempt: int, pulse: Pulse) -> str | None:
@@ -139,14 +143,26 @@ def carry_out(tenant_id: UUID, job_id: UUID, *, attempt: int, pulse: Pulse) -> s
         return FAULT
 
 
+def _of_people(tenant_id: UUID) -> list[Any]:
+    """Which jobs of a tenant somebody has asked for, to look at."""
+    return [Job.tenant_id == tenant_id, Job.kind.not_in(owed_kinds())]
+
+
+def _demand_room(by: Actor) -> None:
+    waiting = select(func.count()).select_from(Job).where(*_of_people(by.tenant_id), Job.state.in_(("queued", "running")))
+    if db.session.execute(waiting).scalar_one() >= MOST_WAITING:
+        raise Invalid(f"{MOST_WAITING} jobs of your organization wait already. Ask for this one when some of them are done.")
+
+
 def _begun(tenant_id: UUID, job_id: UUID, attempt: int, pulse: Pulse) -> tuple[Kind, Work]:
-    """The job's kind, and this attempt at it as whoever asked for it; raises Forbidden where they can no longer sign in."""
+    """The job's kind, and this attempt at it as whoever asked for it; raises Forbidden where they are gone and nothing is owed."""
     asked = db.session.execute(select(Job).where(Job.tenant_id == tenant_id, Job.id == job_id)).scalar_one()
-    by = auth.actor_again(tenant_id, asked.asked_by, Origin(asked.network))
+    kind = KINDS[asked.kind]
+    by = auth.actor_again(tenant_id, asked.asked_by, Origin(asked.network), even_gone=kind.owed)
     if by is None:
         raise Forbidden(GONE)
     pulse.done, pulse.total = asked.done, asked.total
-    return KINDS[asked.kind], Work(job_id, by, attempt, asked.arguments, asked.checkpoint, pulse)
+    return kind, Work(job_id, by, attempt, asked.arguments, asked.checkpoint, pulse)
 
 
 def _do(kind: Kind, work: Work) -> None:

@@ -93,6 +93,9 @@ class Kind:
     `name` stands in the table, `title` on the screen. `question` is the policy's about whoever asks, asked when it is asked for and
     once more before it begins. `act` returns the report, a dict that JSON can hold: shown as names with words and figures, in no
     order, or by the fragment named in `report`, whose context is `job` and `report`.
+
+    What is `owed` follows from an act that was done already, so that nothing may keep it from being done: no limit counts it, nobody's
+    fault ends it, and it is done whatever has become meanwhile of whoever acted. It is nobody's work to look at, and no page shows it.
     """
 
     name: str
@@ -101,18 +104,25 @@ class Kind:
     act: Callable[[Work], Report]
     resumable: bool
     report: str | None
+    owed: bool
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def kind(
-    name: str, *, title: str, question: Callable[[Actor], Answer], resumable: bool = False, report: str | None = None
+    name: str,
+    *,
+    title: str,
+    question: Callable[[Actor], Answer],
+    resumable: bool = False,
+    report: str | None = None,
+    owed: bool = False,
 ) -> Callable[[Callable[[Work], Report]], Callable[[Work], Report]]:
     """Register a function as the work of a kind of job; in a module that the application imports, such as a noun's services."""
 
     def register(act: Callable[[Work], Report]) -> Callable[[Work], Report]:
-        KINDS[name] = Kind(name, title, question, act, resumable, report)
+        KINDS[name] = Kind(name, title, question, act, resumable, report, owed)
         return act
 
     return register

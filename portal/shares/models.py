@@ -39,6 +39,7 @@ class AgentShare(db.Model):  # type: ignore[name-defined]
             unique=True,
             postgresql_where=text("state IN ('offered', 'accepted')"),
         ),
+        Index("agent_shares_id_idx", "id"),
         Index("agent_shares_by_partner", "partner", "agent_id", postgresql_where=text("state = 'accepted'")),
         Index("agent_shares_by_subdomain", "partner_subdomain", postgresql_where=text("state = 'offered'")),
     )

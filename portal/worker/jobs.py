@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 BEAT = 1.0  # seconds between two words about how far it is
 LEASE = 30  # seconds after the last word until another worker takes the job up
-ATTEMPTS = 5
+ATTEMPTS = 5  # at what is not owed
+LONGEST_PAUSE = 300  # seconds between two attempts
 WORN_OUT = f"It was begun {ATTEMPTS} times, and each time the worker or the database went away before it was done."
 
 WAITS = "state IN ('queued', 'running') AND take_after <= now()"
@@ -29,7 +30,7 @@ WAITING = f"SELECT EXISTS (SELECT FROM jobs WHERE {WAITS})"
 TAKE = f"""
     WITH taken AS (
         SELECT tenant_id, id, kind = ANY (%(resumable)s) AS goes_on FROM jobs AS waiting
-        WHERE {WAITS} AND attempts < {ATTEMPTS} AND kind = ANY (%(kinds)s) AND NOT EXISTS (
+        WHERE {WAITS} AND (attempts < {ATTEMPTS} OR kind = ANY (%(owed)s)) AND kind = ANY (%(kinds)s) AND NOT EXISTS (
             SELECT FROM jobs AS other WHERE other.tenant_id = waiting.tenant_id AND other.state = 'running' AND other.take_after > now())
         ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
@@ -43,7 +44,9 @@ BEATS = f"""
     UPDATE jobs SET done = %(done)s, total = %(total)s, beat_at = now(), take_after = now() + make_interval(secs => {LEASE}) {MINE}"""
 FAILED = f"UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = now() {MINE}"
 AGAIN = f"UPDATE jobs SET state = 'queued', error = %(why)s, take_after = now() + make_interval(secs => %(pause)s) {MINE}"
-GIVEN_UP = f"UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = now() WHERE {WAITS} AND attempts >= {ATTEMPTS}"
+GIVEN_UP = f"""
+    UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = now()
+    WHERE {WAITS} AND attempts >= {ATTEMPTS} AND NOT kind = ANY (%(owed)s)"""
 
 
 class Application:
@@ -85,7 +88,7 @@ class Jobs:
         """Do jobs until none waits that this worker may take. `connection` is a DBAPI one as portal_worker, in autocommit."""
         while not self.stop.asked and first_row(connection, WAITING)[0]:
             app = self.application()
-            rows_changed(connection, GIVEN_UP, why=WORN_OUT)
+            give_up(connection)
             with self.application.taking:
                 taken = take(connection)
             if taken is None:
@@ -104,7 +107,7 @@ class Jobs:
         except Overtaken:
             return
         except jobs.NotReachable as error:
-            rows_changed(connection, AGAIN, **taken.key, why=str(error), pause=2**taken.attempt)
+            rows_changed(connection, AGAIN, **taken.key, why=str(error), pause=min(2**taken.attempt, LONGEST_PAUSE))
         except Stopping:
             with self.stop.finishing():  # rolled back by now: the next worker need not wait for the lease to end
                 rows_changed(connection, AGAIN, **taken.key, why=None, pause=0)
@@ -148,9 +151,16 @@ class Jobs:
 
 def take(connection: Any) -> Taken | None:
     """The job that is to be done next, of a kind that this version knows; None when there is none that no other worker has."""
-    from portal.jobs.services import resumable_kinds
+    from portal.jobs.services import owed_kinds, resumable_kinds
 
     kinds = resumable_kinds()
-    given = {"kinds": list(kinds), "resumable": [name for name, resumable in kinds.items() if resumable]}
+    given = {"kinds": list(kinds), "resumable": [name for name, resumable in kinds.items() if resumable], "owed": owed_kinds()}
     row = first_row(connection, TAKE, **given)
     return Taken(*row) if row else None
+
+
+def give_up(connection: Any) -> None:
+    """End what was begun often enough; what is owed is tried on."""
+    from portal.jobs.services import owed_kinds
+
+    rows_changed(connection, GIVEN_UP, why=WORN_OUT, owed=owed_kinds())

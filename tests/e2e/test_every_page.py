@@ -59,10 +59,13 @@ def walked(app: Flask, cast: SimpleNamespace, page: Page) -> Any:
 @pytest.fixture(autouse=True)
 def furniture(owner: Any, cast: SimpleNamespace) -> None:
     """What the addresses of pages name besides people."""
-    for table in ("jobs", "agents"):
+    for table in ("jobs", "agents", "agent_shares"):
         put(owner, table, rows_of(cast.acme)[table])
-    owner.execute("UPDATE agents SET origin_agent_id = id, origin_version = 1, origin_content = %s", (ORIGIN,))
     put(owner, "agent_versions", rows_of(cast.acme)["agent_versions"])
+    owner.execute("UPDATE agents SET origin_agent_id = id, origin_version = 1, origin_content = %s", (ORIGIN,))
+    theirs = rows_of(cast.globex)
+    put(owner, "agents", theirs["agents"])
+    put(owner, "agent_shares", theirs["agent_shares"] | {"partner_subdomain": "acme"})
 
 
 @pytest.mark.parametrize(("name", "size", "dark"), LOOKS, ids=[look[0] for look in LOOKS])
