@@ -446,7 +446,7 @@ def test_what_is_asked_of_the_database(app: Flask, admin: Browser, own: str) -> 
     save(admin, own, name="Waiting")
     copy = clone(admin, FREE_AGENT)
     for address, most in (
-        ("/agents", 2),
+        ("/agents", 3),
         ("/agents?state=unpublished", 2),
         (f"/agents/{own}", 4),
         (f"/agents/{copy}", 5),  # and its original
