@@ -74,7 +74,8 @@ def test_the_list_holds_the_own_and_the_free_agents_and_no_neighbours(admin: Bro
         ({"state": "on"}, ["CANARY-acme", "The free one"]),
         ({"state": "withdrawn"}, []),
         ({"capability": "wreaths"}, ["CANARY-acme"]),
-        ({"capability": "wreath"}, []),
+        ({"capability": "Wreath"}, ["CANARY-acme"]),
+        ({"capability": "roses"}, []),
     ],
 )
 def test_searches_and_filters(admin: Browser, owner: Any, cast: SimpleNamespace, asked: dict[str, str], found: list[str]) -> None:

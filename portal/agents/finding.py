@@ -16,7 +16,7 @@ CONDITIONS = {
     "words": """NOT EXISTS (
         SELECT FROM unnest(%(words)s) AS word
         WHERE strpos(a.sort_key || ' ' || lower(a.agent_type) || ' ' || lower(coalesce(a.description, '')), word) = 0)""",
-    "capability": "%(capability)s = ANY (a.capabilities)",
+    "capability": "strpos(lower(array_to_string(a.capabilities, chr(10))), lower(%(capability)s)) > 0",
     "on": IS_ON,
     "off": f"a.is_active AND a.published_version IS NOT NULL AND NOT {IS_ON}",
     "unpublished": "a.is_active AND a.published_version IS NULL",

@@ -46,7 +46,7 @@ def test_a_free_agent_is_switched_off_and_its_clone_edited_compared_restored_and
     expect(page.locator("tbody .mark")).to_have_text("Off")
     expect(page.get_by_role("button", name="Switch on The free one")).to_be_visible()
     page.get_by_label("Name, type or what it is for").press_sequentially("free")
-    expect(page).to_have_url("/agents?q=free&owner=&state=")
+    expect(page).to_have_url("/agents?q=free&owner=&state=&capability=")
     expect(page.get_by_text("1 shown of 1")).to_be_visible()
     sound(page, "the list of agents")
 
