@@ -131,7 +131,7 @@ class CompareVersions(BaseModel):
 
 
 class FindAgents(BaseModel):
-    """Which agents: what was typed, whose they are, whether they are on, a part of what they can, and from which place in the list of names."""
+    """Which agents: what was typed, whose they are, whether they are on, a part of what they can; from which place of the list."""
 
     q: Annotated[str, Field(max_length=100)] = ""
     owner: Annotated[Literal["free", "own", "shared"] | None, MayBeCleared] = None
