@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from portal import policy
 from portal.access import requires, signed_in
 from portal.actor import Actor
-from portal.agents import clones, comparing, drafts, finding, services, versions
+from portal.agents import clones, comparing, configuration, drafts, finding, services, versions
 from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import AgentForm, CloneForm, EditAgentForm, MakeAgentForm
 from portal.agents.models import Agent
@@ -79,7 +79,7 @@ def show(agent: Any, actor: Actor) -> Response:
     return page(
         "agents/show.html",
         agent=agent,
-        texts=_texts(agent.configuration),
+        told=_told(agent.configuration),
         origin=clones.origin(agent, by=actor) if policy.can_edit_agent(actor, agent) else None,
         clone_form=CloneForm(formdata=None) if policy.can_clone_agent(actor, agent) else None,
         saved=versions.listed(agent, by=actor, limit=VERSIONS)[:VERSIONS] if policy.can_edit_agent(actor, agent) else [],
@@ -209,9 +209,12 @@ def _and_used(saved: Agent) -> str:
     return f"; version {saved.published_version:,} stays in use" if saved.published_version else "; nobody uses it until it is published"
 
 
-def _texts(configuration: str) -> list[tuple[str, str]]:
-    """The texts at the top of a configuration; none of one that could not be saved today."""
+def _told(document: str) -> list[tuple[str, str]]:
+    """What a configuration says, in the words of its form, and its other texts; nothing of one that could not be saved today."""
     try:
-        return [(key, text) for key, text in read_configuration(configuration).items() if type(text) is str and text]
+        read = read_configuration(document)
     except ValueError:
         return []
+    shown, known = configuration.shown(document), configuration.fields()
+    others = [(key.replace("_", " ").capitalize(), text) for key, text in read.items() if type(text) is str and key not in shown]
+    return [(label, text) for label, text in [*((one.label, shown[one.name]) for one in known), *others] if text]
