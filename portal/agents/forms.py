@@ -37,6 +37,11 @@ class AgentForm(ModelForm):
     publish = BooleanField()
     refused: Mapping[str, str] = {}
 
+    def fill(self, typed: Mapping[str, str]) -> None:
+        super().fill(typed)
+        if self.drawn.data != self._digest():  # the settings show another document, or cannot show this one
+            self.view.data = "json"
+
     def typed(self) -> dict[str, Any]:
         self.refused = {}
         if self.drawn.data != self._digest():

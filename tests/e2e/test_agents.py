@@ -12,7 +12,6 @@ from tests.e2e.conftest import Open
 from tests.e2e.steps import sign_in, sound, sound_in_every_look
 
 WRITTEN = '{\n  "instructions": "Answer gently.",\n  "temperature": 0.30\n}'
-LATER = WRITTEN.replace("0.30", "0.40")
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +52,7 @@ def test_a_free_agent_is_switched_off_and_its_clone_edited_compared_restored_and
     page.get_by_role("link", name="The free one").click()
     cloned(page)
     page.get_by_label("Name", exact=True).fill("Flower advice")
+    page.get_by_role("button", name="Write it as JSON").click()
     page.get_by_label("Configuration").fill('{\n "tone": "calm",\n "tone": "loud"\n}')
     expect(page.get_by_text("Line 3, column 2 (tone): this key stands twice in one object.")).to_be_visible()
     sound(page, "a mistake that is told while it is typed")
@@ -69,7 +69,7 @@ def test_a_free_agent_is_switched_off_and_its_clone_edited_compared_restored_and
     assert page.locator("pre").inner_text() == WRITTEN
 
     page.get_by_role("link", name="Edit", exact=True).click()
-    page.get_by_label("Configuration").fill(LATER)
+    page.get_by_label("Temperature").fill("0.40")
     page.get_by_role("button", name="Save only").click()
     expect(page.get_by_text("Version 3 was saved and waits; version 2 is in use, and is what this page shows.")).to_be_visible()
     sound_in_every_look(page, "an agent with a version that waits")
@@ -97,6 +97,7 @@ def test_typing_survives_a_closed_tab(tab: Open, cast: SimpleNamespace) -> None:
     page = signed_in(tab, cast.acme.admin)
     cloned(page)
     address = page.url
+    page.get_by_role("button", name="Write it as JSON").click()
     page.get_by_label("Name", exact=True).press("End")
     page.get_by_label("Name", exact=True).press_sequentially(" and more")
     with page.expect_response(lambda answer: answer.url.endswith("/draft") and "finished" in (answer.request.post_data or "")):
@@ -152,6 +153,7 @@ def test_without_script_all_of_it_works(tab: Open, cast: SimpleNamespace) -> Non
     expect(page.locator("tbody .mark")).to_have_text("Off")
     page.goto("/agents/new")
     page.get_by_label("Name", exact=True).fill("Flower advice")
+    page.get_by_role("button", name="Write it as JSON").click()
     page.get_by_label("Configuration").fill("{")
     page.get_by_role("button", name="Keep as a draft").click()
     expect(page.get_by_text("This is your draft of")).to_be_visible()
