@@ -56,7 +56,7 @@ def walked(app: Flask, cast: SimpleNamespace, page: Page) -> Any:
 @pytest.fixture(autouse=True)
 def furniture(owner: Any, cast: SimpleNamespace) -> None:
     """What the addresses of pages name besides people."""
-    for table in ("jobs", "agents", "agent_shares"):
+    for table in ("jobs", "agents"):
         put(owner, table, rows_of(cast.acme)[table])
     theirs = rows_of(cast.globex)
     put(owner, "agents", theirs["agents"])
