@@ -292,6 +292,16 @@ def test_the_owner_does_not_accept_its_own_offer(
     assert state(owner, offered) == "offered"
 
 
+def test_a_partner_accepts_for_itself_and_for_nobody_else(cast: SimpleNamespace, owner: Any, offered: str, database_role: Role) -> None:
+    for act in ("accepted", "refused", "ended"):
+        for other in (cast.hades.id, cast.acme.id, None):
+            statement = (
+                f"UPDATE agent_shares SET state = '{act}', partner = %s"  # without a condition, which would ask the policy of reading
+            )
+            assert database_role.do_as(cast.globex.admin, statement, (other and str(other),)).refused in (DENIED, "23514")
+    assert state(owner, offered) == "offered"
+
+
 def test_only_administrators_answer_and_end(app: Flask, cast: SimpleNamespace, globex: Browser, owner: Any, offered: str) -> None:
     user = Browser(app).sign_in(cast.globex.user)
     assert "offered to you" not in user.get("agents.index").text
@@ -450,19 +460,41 @@ def test_accepting_while_the_owner_ends_is_one_or_the_other(
         assert owner.fetchone() == (statuses == [303, 303],)
 
 
+@pytest.mark.parametrize("answer", ["accepted", "refused", "ended"])
 def test_whoever_is_held_up_by_another_answer_learns_of_it(
-    app: Flask, cast: SimpleNamespace, owner: Any, offered: str, cluster: Any, database: str
+    app: Flask, cast: SimpleNamespace, owner: Any, offered: str, cluster: Any, database: str, answer: str
 ) -> None:
     accept, statuses = sending(app, cast.globex.admin, "accept", offered), []
     thread = threading.Thread(target=lambda: statuses.append(accept()))
     with closing(connect(cluster.urls(database)["owner"])) as other, other.cursor() as cursor:
-        cursor.execute("UPDATE agent_shares SET state = 'ended'")
+        cursor.execute(f"UPDATE agent_shares SET state = '{answer}', partner = %s", (str(cast.globex.id),))
         thread.start()
         thread.join(0.5)
         assert thread.is_alive(), "it waits for the row"
         other.commit()
         thread.join(10)
-    assert (statuses, state(owner, offered)) == ([409], "ended")
+    assert (statuses, state(owner, offered)) == ([409], answer)
+
+
+def test_an_offer_waits_for_another_one_of_its_organization(
+    app: Flask, acme: Browser, cast: SimpleNamespace, owner: Any, flowers: str, cluster: Any, database: str
+) -> None:
+    form, statuses = acme.get("shares.offer", agent_id=flowers).form("main form[action$='/offer']"), []
+
+    def send() -> None:
+        statuses.append(acme.client.post(f"/agents/{flowers}/offer", data={**form, "subdomain": "globex"}).status_code)
+
+    thread = threading.Thread(target=send)
+    with closing(connect(cluster.urls(database)["owner"])) as other, other.cursor() as cursor:
+        cursor.execute("SELECT FROM tenants WHERE id = %s FOR NO KEY UPDATE", (str(cast.acme.id),))
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        share = rows_of(cast.acme)["agent_shares"] | {"agent_id": flowers, "partner_subdomain": "globex", "partner_name": None}
+        put(cursor, "agent_shares", share)
+        other.commit()
+        thread.join(10)
+    assert statuses == [422], "it is offered already, by the one that was waited for"
 
 
 def test_of_many_offers_of_the_same_one_is_made(app: Flask, cast: SimpleNamespace, owner: Any, flowers: str) -> None:

@@ -59,7 +59,7 @@ def walked(app: Flask, cast: SimpleNamespace, page: Page) -> Any:
 @pytest.fixture(autouse=True)
 def furniture(owner: Any, cast: SimpleNamespace) -> None:
     """What the addresses of pages name besides people."""
-    for table in ("jobs", "agents", "agent_shares"):
+    for table in ("jobs", "agents"):
         put(owner, table, rows_of(cast.acme)[table])
     put(owner, "agent_versions", rows_of(cast.acme)["agent_versions"])
     owner.execute("UPDATE agents SET origin_agent_id = id, origin_version = 1, origin_content = %s", (ORIGIN,))
