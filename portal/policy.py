@@ -222,7 +222,7 @@ def can_remove_agent(actor: Acting, agent: Used) -> Answer:
         return Denied("Free agents are withdrawn, not removed: organizations may have used them.")
     if agent.conversations:
         return Denied("It was used in conversations, which keep its name. It can be withdrawn.")
-    return Denied("It is offered to or shared with another organization. End that first.") if agent.is_offered else Allowed()
+    return Denied("It is shared, or an offer of it is open or expired. End that first.") if agent.is_offered else Allowed()
 
 
 def can_switch_agent(actor: Acting, agent: Owned) -> Answer:
@@ -396,9 +396,13 @@ PERMISSIONS: tuple[Permission, ...] = (
         Permission("Users", f"Invite somebody as {_with_article(role)}", lambda actor, role=role: can_invite(actor, role))  # type: ignore[misc]
         for role in LADDER
     ),
-    Permission("Agents", "See the agents that are on", everybody),
+    Permission("Agents", "See the agents that are on, and take one along as a file", everybody),
     Permission("Agents", "Switch agents on and off for the organization", lambda actor: can_switch_agent(actor, SomeAgent(True))),
-    Permission("Agents", "Make, change, publish and withdraw agents; those of an organization are its own", makes_agents),
+    Permission(
+        "Agents",
+        "Make, clone, change, publish, withdraw and remove agents, and bring them in from a file; those of an organization are its own",
+        makes_agents,
+    ),
     Permission("Agents", "Offer own agents to other organizations, accept and end what is shared", shares_agents),
     Permission("Agents", "Change and withdraw free agents", lambda actor: can_edit_agent(actor, SomeAgent(True))),
 )

@@ -111,9 +111,11 @@ def refuse(work: Work) -> dict[str, Any]:
 
 @jobs.kind("tests.owe", title="Paying what is owed", question=anybody, owed=True)
 def owe(work: Work) -> dict[str, Any]:
-    """Adds a user, unless the database is said to be away."""
+    """Adds a user, unless the database is said to be away, or a fault to be made."""
     if work.arguments.get("away"):
         raise OperationalError("the database is away", None, Exception("away"))
+    if work.arguments.get("fault"):
+        raise RuntimeError("a fault")
     add_user(work, 1)
     return {}
 

@@ -447,7 +447,7 @@ def test_what_is_asked_of_the_database(app: Flask, admin: Browser, own: str) -> 
     copy = clone(admin, FREE_AGENT)
     for address, most in (
         ("/agents", 3),
-        ("/agents?state=unpublished", 2),
+        ("/agents?state=unpublished", 3),
         (f"/agents/{own}", 4),
         (f"/agents/{copy}", 5),  # and its original
         (f"/agents/{own}/versions", 3),
@@ -727,7 +727,7 @@ def test_a_clone_is_an_own_agent_that_nobody_uses_yet(admin: Browser, cast: Simp
     assert stored(owner, "agent_type", clone(admin, original)) == f"{agent_type}_{3 if whose == 'own' else 2}"
     assert stored(owner, "origin_agent_id::text", copy) == original
     page = admin.get("agents.show", agent_id=copy)
-    assert "has seen all that its original says now, version 1" in page.text
+    assert "as version 1 says it. The original says nothing newer." in page.text
     assert "Nobody uses this agent" in page.text
     assert saved(owner, copy)[0][2] == f"Cloned from {name}, version 1"
 
@@ -785,7 +785,7 @@ def test_an_original_that_moves_on_is_told_and_taken_over(admin: Browser, above:
     save(admin, copy, name="A name that waits")
     save(above, FREE_AGENT, publish="y", description="A better text", configuration='{"prompt": "better"}')
     page = admin.get("agents.show", agent_id=copy)
-    assert "It has moved on since: it says what its version 2 says." in page.text
+    assert "The original has moved on since, to version 2." in page.text
     page = admin.get("agents.original", agent_id=copy)
     assert "A better text" in page.text
     assert "My own name" not in page.select_one("main .stack").get_text()
@@ -797,7 +797,7 @@ def test_an_original_that_moves_on_is_told_and_taken_over(admin: Browser, above:
     )
     owner.execute("SELECT agent_type, description, configuration::text FROM agent_versions WHERE agent_id = %s AND number = 4", (copy,))
     assert owner.fetchone() == ("MY_OWN", "A better text", '{"prompt": "better"}')
-    assert "has seen all that its original says now, version 2" in admin.get("agents.show", agent_id=copy).text
+    assert "as version 2 says it. The original says nothing newer." in admin.get("agents.show", agent_id=copy).text
     assert "says what the original says already" in admin.post("agents.follow", {"number": "2"}, agent_id=copy, expect=422).text
 
 
@@ -809,7 +809,7 @@ def test_an_original_that_moves_on_can_be_left_alone(admin: Browser, above: Brow
     assert "Your agent stays as it is." in admin.follow().text
     assert (len(saved(owner, copy)), stored(owner, "origin_version", copy)) == (1, 2)
     assert noted(owner, copy) == ["agent_made", "agent_kept"]
-    assert "has seen all that its original says now" in admin.get("agents.show", agent_id=copy).text
+    assert "The original says nothing newer." in admin.get("agents.show", agent_id=copy).text
     mine = admin.get("agents.original", agent_id=copy, against="mine", layout="column")
     assert "A better text" in mine.text
     assert not mine.soup.select(f"form[action='/agents/{copy}/follow']")
@@ -903,7 +903,7 @@ def test_an_agent_that_partners_have_stays(admin: Browser, cast: SimpleNamespace
     row = {**rows_of(cast.acme)["agent_shares"], "state": state}
     put(owner, "agent_shares", {**row, "partner": str(cast.globex.id)} if state == "accepted" else row)
     page = admin.post("agents.remove", {}, agent_id=own, expect=403)
-    assert "It is offered to or shared with another organization. End that first." in page.text
+    assert "It is shared, or an offer of it is open or expired. End that first." in page.text
     assert "which loses it too" in admin.get("agents.withdraw", agent_id=own).text
     owner.execute("UPDATE agent_shares SET state = 'ended'")
     admin.post("agents.remove", {}, agent_id=own, expect=303)

@@ -269,10 +269,11 @@ def test_what_is_owed_is_shown_to_nobody(app: Flask, cast: SimpleNamespace) -> N
         admin.get(door, job_id=owed, expect=404)
 
 
+@pytest.mark.parametrize("trouble", ["away", "fault"])
 def test_what_is_owed_is_given_up_never_and_tried_again_before_long(
-    app: Flask, settings: Settings, cast: SimpleNamespace, owner: Any, worker: Any
+    trouble: str, app: Flask, settings: Settings, cast: SimpleNamespace, owner: Any, worker: Any
 ) -> None:
-    job_id = ask(app, cast.acme.admin, "tests.owe", away=True)
+    job_id = ask(app, cast.acme.admin, "tests.owe", **{trouble: True})
     owner.execute("UPDATE jobs SET state = 'running', attempts = 70, take_after = now()")
     doing(app, settings).act(worker)
     assert (row(owner, job_id).state, row(owner, job_id).attempts, made(owner)) == ("queued", 71, 0)

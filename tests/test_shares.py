@@ -591,7 +591,7 @@ def test_nobody_meets_these_jobs(acme: Browser, shared: str, owner: Any) -> None
 
 def test_an_agent_that_is_offered_is_not_removed_before_that_is_ended(acme: Browser, flowers: str, shared: str, owner: Any) -> None:
     page = acme.post("agents.remove", agent_id=flowers, expect=403)
-    assert "It is offered to or shared with another organization. End that first." in page.text
+    assert "It is shared, or an offer of it is open or expired. End that first." in page.text
     acme.post("shares.end", share_id=shared)
     acme.post("agents.remove", agent_id=flowers)
     owner.execute("SELECT count(*) FROM agent_shares")

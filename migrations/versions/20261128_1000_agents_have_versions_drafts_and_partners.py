@@ -103,8 +103,8 @@ def upgrade() -> None:
         );
         INSERT INTO agent_versions
             (agent_id, number, owner_tenant_id, name, agent_type, description, capabilities, configuration, saved_by, saved_at)
-        SELECT id, version, owner_tenant_id, name, agent_type, description, capabilities, configuration_template, created_by,
-            coalesce(updated_at, created_at)
+        SELECT id, version, owner_tenant_id, name, agent_type, description, capabilities, configuration_template,
+            CASE WHEN version = 1 THEN created_by END, coalesce(updated_at, created_at)
         FROM agents;
         CREATE TABLE agent_drafts (
             tenant_id uuid NOT NULL,

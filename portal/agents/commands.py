@@ -48,7 +48,10 @@ def few_and_short(capabilities: list[str]) -> list[str]:
 
 
 def as_written(typed: str) -> str:
-    """The document itself, after it was read: only the line breaks of browsers become plain ones."""
+    """The document itself, after it was read: only the line breaks of browsers become plain ones.
+
+    Raises ValueError with line, column and place of what is wrong.
+    """
     written = typed.replace("\r\n", "\n")
     read_configuration(written)
     configuration.demand(written)

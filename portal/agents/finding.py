@@ -59,7 +59,7 @@ class Found:
     after: str | None
 
 
-def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_withdrawn_free: bool) -> Found:
+def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free: bool) -> Found:
     """The agents that were asked for. One statement. Raises Invalid for a damaged place.
 
     Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled, is_on,
@@ -71,7 +71,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_withdrawn_f
     parameters = {"tenant": tenant_id, "words": asked.words, "capability": asked.capability, "place": place, "place_id": place_id}
     if asked.after and not _is_id(place_id):
         raise Invalid("This link to a page of the list is not complete. Begin with the first page.")
-    rows = _page(shape + state, asked.owner, sees_off, sees_withdrawn_free)(**parameters, limit=ROWS + 1)
+    rows = _page(shape + state, asked.owner, sees_off, sees_hidden_free)(**parameters, limit=ROWS + 1)
     total = int(rows[0].total) if rows else 0
     further, rows = len(rows) > ROWS, rows[:ROWS]
     after = f"{rows[-1].sort_key} {rows[-1].id}" if further else None
@@ -96,13 +96,13 @@ def _is_id(text: str) -> bool:
 
 
 @cache
-def _page(conditions: tuple[str, ...], owner: str | None, sees_off: bool, sees_withdrawn_free: bool) -> Reading:
+def _page(conditions: tuple[str, ...], owner: str | None, sees_off: bool, sees_hidden_free: bool) -> Reading:
     """Own, free and shared ones are read apart, each in order, and merged; the count goes along."""
     sides = {name: whose for name, whose in OWNED.items() if owner in (None, name)}
     asked = [CONDITIONS[name] for name in conditions] + ([] if sees_off else [IS_ON])
     parts, counts = [], []
     for name, whose in sides.items():
-        hidden = name == "shared" or (name == "free" and not sees_withdrawn_free)
+        hidden = name == "shared" or (name == "free" and not sees_hidden_free)
         seen = [whose, *asked] + (["a.is_active", "a.published_version IS NOT NULL"] if hidden else [])
         rows = f"SELECT {COLUMNS}, {name == 'shared'} AS is_shared, {IS_ON} AS is_on FROM {SOURCE} WHERE {' AND '.join(seen)}"
         parts.append(f"({rows} ORDER BY a.sort_key, a.id LIMIT %(limit)s)")

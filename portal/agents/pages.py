@@ -31,7 +31,7 @@ NOT_KEPT = {"csrf_token", "nonce", "discard", "show", "publish"}  # of a form, i
 def index(actor: Actor) -> Response:
     asked = asked_for(FindAgents)
     administers = bool(policy.administers_organization(actor))
-    found = finding.find(actor.tenant_id, asked, sees_off=administers, sees_withdrawn_free=bool(policy.changes_free_agents(actor)))
+    found = finding.find(actor.tenant_id, asked, sees_off=administers, sees_hidden_free=bool(policy.changes_free_agents(actor)))
     return page_or_fragment(
         "agents/index.html",
         "agents/_table.html",
@@ -205,7 +205,7 @@ def _saved(saved: Agent, before: Any) -> str:
 
 def _and_used(saved: Agent) -> str:
     if saved.published_version == saved.version:
-        return " and is in use"
+        return " and is in use" if saved.is_enabled else " and is published; nobody can use it until it is switched on"
     return f"; version {saved.published_version:,} stays in use" if saved.published_version else "; nobody uses it until it is published"
 
 

@@ -91,7 +91,7 @@ def switch(of: Any, on: bool, *, by: Actor) -> None:
 
 
 def withdraw(of: Any, *, by: Actor) -> None:
-    """Take an agent out of use; it can come back, and its type is free for another one meanwhile."""
+    """Withdraw an agent; it can come back, and its type is free for another one meanwhile."""
     demand(policy.can_edit_agent(by, of))
     of = locked(of)
     if of.is_active:
@@ -112,7 +112,7 @@ def bring_back(of: Any, *, by: Actor) -> None:
 def remove(of: Any, *, by: Actor) -> None:
     """Delete an agent that no conversation has ever had, with its versions and drafts and what was agreed about it.
 
-    Raises Invalid for one that was used, Conflict for one that joins a conversation or changes hands at this moment.
+    Raises Invalid for one that was used, also where a conversation took it at this moment; NotFound where it was removed meanwhile.
     """
     demand(policy.can_remove_agent(by, of))
     of = locked(of)

@@ -26,7 +26,7 @@ LIST = Reading(f"""
     FROM agent_versions v LEFT JOIN users u ON u.tenant_id = %(tenant)s AND u.id = v.saved_by
     WHERE {OURS} AND v.number < %(before)s ORDER BY v.number DESC LIMIT %(limit)s""")
 ONE = Reading(f"""
-    SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration, v.saved_at
+    SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration
     FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
 NO_SUCH = "There is no such version of this agent."
 TAKEN_SINCE = (
@@ -72,7 +72,7 @@ def latest(of: Any, *, by: Actor) -> Content:
 
 
 def version(of: Any, number: int, *, by: Actor) -> Any:
-    """A version: number, what it says and saved_at. Raises Invalid where the agent has none of this number."""
+    """A version: its number and what it says. Raises NotFound where the agent has none of this number."""
     found = ONE.one(agent=of.id, tenant=by.tenant_id, number=number)
     if found is None:
         raise NotFound(NO_SUCH)

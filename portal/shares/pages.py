@@ -51,5 +51,6 @@ def end(share: Any, actor: Actor) -> Response:
     services.end(share, by=actor)
     if share.is_ours:
         whom = share.partner_name or share.partner_subdomain
-        return go_to("agents.show", agent_id=share.agent_id, notice=f"{whom} has {share.agent_name} no longer.")
+        ended, withdrawn = f"{whom} has {share.agent_name} no longer.", f"The offer of {share.agent_name} to “{whom}” was taken back."
+        return go_to("agents.show", agent_id=share.agent_id, notice=ended if share.state == "accepted" else withdrawn)
     return go_to("shares.index", notice=f"Your organization uses {share.agent_name} no longer.")

@@ -30,7 +30,8 @@ OVER = "Somebody was faster, or the time of the offer is over: it was answered o
 COLUMNS = """
     s.id, s.tenant_id, s.agent_id, coalesce(a.name, s.agent_name) AS agent_name, s.owner_name, s.partner_subdomain, s.partner_name,
     CASE WHEN s.state = 'offered' AND s.expires_at <= now() THEN 'expired' ELSE s.state END AS state,
-    s.offered_at, s.expires_at, s.decided_at, s.tenant_id = %(tenant)s AS is_ours, coalesce(a.is_active, false) AS is_in_use"""
+    s.offered_at, s.expires_at, s.decided_at, s.tenant_id = %(tenant)s AS is_ours,
+    coalesce(a.is_active AND a.published_version IS NOT NULL, false) AS is_in_use"""
 SOURCE = "agent_shares s LEFT JOIN agents a ON a.owner_tenant_id = s.tenant_id AND a.id = s.agent_id"
 IS_HELD = "s.partner = %(tenant)s AND s.state = 'accepted'"
 WAITS = "s.state = 'offered' AND s.partner_subdomain = %(subdomain)s AND s.tenant_id <> %(tenant)s AND s.expires_at > now()"
@@ -132,7 +133,8 @@ def end(share: Any, *, by: Actor) -> None:
 def tell(work: Work) -> dict[str, Any]:
     """Write what one side did into the audit log of the other one, once; it names the organization, and nobody of it.
 
-    Of a subdomain that nobody has, nobody is told; the job ends alike.
+    Of a subdomain that nobody has, nobody is told; the job ends alike. The entry is a transaction of its own, bound to the other tenant;
+    a second attempt finds it there.
     """
     said = work.arguments
     tenant_id = UUID(said["tenant"]) if "tenant" in said else auth.organization_id(said["subdomain"])

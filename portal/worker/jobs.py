@@ -42,7 +42,7 @@ TAKE = f"""
 MINE = "WHERE tenant_id = %(tenant)s AND id = %(id)s AND attempts = %(attempt)s AND state = 'running'"
 BEATS = f"""
     UPDATE jobs SET done = %(done)s, total = %(total)s, beat_at = now(), take_after = now() + make_interval(secs => {LEASE}) {MINE}"""
-FAILED = f"UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = now() {MINE}"
+FAILED = f"UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = now() {MINE} AND NOT kind = ANY (%(owed)s)"
 AGAIN = f"UPDATE jobs SET state = 'queued', error = %(why)s, take_after = now() + make_interval(secs => %(pause)s) {MINE}"
 GIVEN_UP = f"""
     UPDATE jobs SET state = 'failed', error = %(why)s, finished_at = now()
@@ -107,14 +107,14 @@ class Jobs:
         except Overtaken:
             return
         except jobs.NotReachable as error:
-            rows_changed(connection, AGAIN, **taken.key, why=str(error), pause=min(2**taken.attempt, LONGEST_PAUSE))
+            try_again(connection, taken, str(error))
         except Stopping:
             with self.stop.finishing():  # rolled back by now: the next worker need not wait for the lease to end
                 rows_changed(connection, AGAIN, **taken.key, why=None, pause=0)
             raise
         else:
-            if failed:
-                rows_changed(connection, FAILED, **taken.key, why=failed)
+            if failed and not rows_changed(connection, FAILED, **taken.key, why=failed, owed=jobs.owed_kinds()):
+                try_again(connection, taken, failed)
 
     @contextmanager
     def _beating(self, connection: Any, taken: Taken, pulse: "Pulse") -> Iterator[None]:
@@ -157,6 +157,11 @@ def take(connection: Any) -> Taken | None:
     given = {"kinds": list(kinds), "resumable": [name for name, resumable in kinds.items() if resumable], "owed": owed_kinds()}
     row = first_row(connection, TAKE, **given)
     return Taken(*row) if row else None
+
+
+def try_again(connection: Any, taken: Taken, why: str) -> None:
+    """Let another attempt come after a pause, the longer the more there were."""
+    rows_changed(connection, AGAIN, **taken.key, why=why, pause=min(2 ** min(taken.attempt, 9), LONGEST_PAUSE))
 
 
 def give_up(connection: Any) -> None:
