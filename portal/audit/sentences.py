@@ -50,6 +50,7 @@ SENTENCES = {
     "agent_switched_off": "switched an agent off",
     "agent_withdrawn": "withdrew an agent",
     "agent_brought_back": "brought an agent back",
+    "agents_brought_in": "brought agents in from a file",
     "refused": "was refused at a door",
     "platform_account_created": "was made a platform account",
 }
