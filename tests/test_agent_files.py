@@ -644,6 +644,16 @@ def test_an_agent_that_changes_at_the_last_moment_is_not_overwritten(
     assert own(owner, cast.acme) == {"CANARY_ACME": ("Theirs", 2, 1)}
 
 
+def test_what_was_begun_before_a_refusal_is_not_compared_with(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    """A change is saved before the agent is made whose form was sent before."""
+    bring(admin, look(admin, file(one("FLOWERS"))), nonce="again")
+    owner.execute("UPDATE agents SET is_active = false WHERE agent_type = 'FLOWERS'")
+    told = bring(admin, look(admin, file(one("FLOWERS"), one("CANARY_ACME"))), nonce="again", expect=409)
+    assert "This form was sent before" in told.text
+    assert fates(told) == {"FLOWERS": "New", "CANARY_ACME": "Different"}
+    assert own(owner, cast.acme) == {"CANARY_ACME": ("CANARY-acme", 1, 1)}
+
+
 def test_two_who_bring_the_same_in_at_once_do_it_once(app: Flask, owner: Any, cast: SimpleNamespace) -> None:
     """In opposite order, so that each could wait for the other."""
     many(owner, cast.acme, 5)
