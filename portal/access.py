@@ -90,7 +90,7 @@ def let_files_in() -> None:
     """Before anything reads the body of a request."""
     marked = getattr(current_app.view_functions.get(request.endpoint or ""), "largest_body", None)
     if marked and request.method == "POST" and current_user.is_authenticated and marked[1](current_user):
-        request.max_content_length = marked[0]
+        request.max_content_length = request.max_form_memory_size = marked[0]
 
 
 def _guarded(view: View, question: Question | None) -> View:

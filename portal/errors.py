@@ -7,6 +7,9 @@ from pydantic import ValidationError
 # What pydantic finds by itself, as people are told it; the rules of the portal bring their own sentences.
 SENTENCES = {
     "missing": "This is missing.",
+    "string_type": "Write this as text.",
+    "list_type": "Write this as a list.",
+    "model_type": "Write this as an object, in braces.",
     "int_parsing": "Write this as a whole number.",
     "int_parsing_size": "Write this as a smaller number.",
     "greater_than_equal": "The least that can be chosen is {ge:,}.",

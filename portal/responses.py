@@ -61,6 +61,7 @@ SENTENCES = {
 
 
 VARY = "Cookie, HX-Request-Type, Accept-Encoding"
+DEADLOCK = "40P01"  # PostgreSQL's word for two who wait for each other, of whom it has ended this one
 A_YEAR = 60 * 60 * 24 * 365
 FASTER = "Somebody else changed the same thing just now. Nothing was saved; look again and repeat what is still needed."
 
@@ -244,7 +245,8 @@ def refuse_csrf(error: CSRFError) -> Response:
 
 def refuse_database(error: Exception) -> Response:
     """The database is away, or somebody else was faster: true statuses, never a success page and never a 0."""
-    if isinstance(error, (StaleDataError, IntegrityError)):
+    deadlocked = getattr(getattr(error, "orig", None), "pgcode", None) == DEADLOCK
+    if deadlocked or isinstance(error, (StaleDataError, IntegrityError)):
         log.warning("refused by the database: %s", str(error).splitlines()[0])
         return refuse(Conflict(FASTER))
     unreachable = isinstance(error, (OperationalError, PoolTimeout)) or getattr(error, "connection_invalidated", False)

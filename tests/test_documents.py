@@ -1,6 +1,7 @@
 """What the documents say is so."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from portal.agent_files.commands import CONTENT, read_file
+from portal.agents.configuration import fields
 from portal.config import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -134,3 +137,19 @@ def environment() -> dict[str, str]:
 
 def test_testers_are_shown_every_way_of_driving_the_portal() -> None:
     assert len(EXAMPLES) == 3
+
+
+def test_every_field_of_a_configuration_and_of_a_file_is_described_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "agents.md").read_text()
+    known = [f"| `{one.name}` | {one.kind} | {one.label}. {one.help} |" for one in fields()]
+    assert re.findall(r"^\| `.*` \| (?:(?:long|whole) )?(?:text|number|lines) \| .*$", text, flags=re.MULTILINE) == known
+    file = re.search(r"```json\n(.*?)```", text, flags=re.DOTALL)
+    assert file
+    (agent,) = read_file(file[1].encode()).agents
+    assert agent.agent_type == "FLOWER_ADVICE"
+    keys = {"schema", "schema_version", "agents", *CONTENT, "configuration"}
+    assert (
+        keys
+        == set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", text, flags=re.MULTILINE))
+        == {*json.loads(file[1]), *json.loads(file[1])["agents"][0]}
+    )

@@ -1,6 +1,7 @@
 """What people ask for when they bring agents in from a file, and how the file is understood."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
@@ -9,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError, field_validato
 
 from portal.agents.commands import AgentData
 from portal.errors import Invalid, faults_of
-from portal.values import Member, members
+from portal.values import Member, json_sentence, members
 
 LARGEST = 1024 * 1024  # bytes of a file
 MOST = 200  # agents in a file
@@ -52,58 +53,88 @@ class FileOfAgents:
 def read_file(data: bytes) -> FileOfAgents:
     """Understand a file. Raises Invalid(file=…) with a sentence for what is no such file, else for each agent that cannot be taken."""
     try:
-        document = data.decode("utf-8-sig")
-        top = json.loads(document, parse_constant=_no_number, parse_int=str, parse_float=str)
+        document = re.sub(r"\r\n?", "\n", data.decode("utf-8-sig"))  # as it comes back from a browser; within a text JSON has none
+        top = json.loads(document, parse_constant=_no_number, parse_int=float)
+        _demand_schema(document, top)
+        written = [_said(document, *one) for one in zip(_places(document), top["agents"], strict=True)]
     except UnicodeDecodeError:
         raise Invalid(file="This is no text in UTF-8. Choose a file that the portal has exported.") from None
     except json.JSONDecodeError as fault:
-        raise Invalid(file=f"This is no JSON: line {fault.lineno}, column {fault.colno}.") from None
-    except (RecursionError, ValueError):
-        raise Invalid(file="This is no JSON that can be taken: it is nested too deep, or holds a number that is none.") from None
-    _demand_schema(top)
-    return FileOfAgents(document, _agents(document, top["agents"]))
+        raise Invalid(file=f"This is no JSON. {json_sentence(fault)}") from None
+    except NotANumber as fault:
+        raise Invalid(file=f"This is no JSON: {fault} is no number.") from None
+    except RecursionError:
+        raise Invalid(file="This is nested too deep to be read.") from None
+    return FileOfAgents(document, _agents(written))
+
+
+class NotANumber(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Written:
+    """An agent as it stands in a file: which it is, for people, what it says, and the keys that stand twice in it."""
+
+    who: str
+    said: Any
+    twice: list[str]
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(name)
+    raise NotANumber(name)
 
 
-def _demand_schema(top: Any) -> None:
+def _demand_schema(document: str, top: Any) -> None:
     if not isinstance(top, dict) or top.get("schema") != SCHEMA or not isinstance(top.get("agents"), list):
         raise Invalid(file="This is no file of agents: it does not say so, or has no list of them.")
-    if top.get("schema_version") != str(SCHEMA_VERSION):
-        raise Invalid(file=f"This file says version {str(top.get('schema_version'))[:20]}; this portal reads version {SCHEMA_VERSION}.")
+    if twice := _twice(members(document)):
+        raise Invalid(file=f"{', '.join(twice)}: this stands twice in the file.")
+    version = top.get("schema_version")
+    if type(version) is not float or version != SCHEMA_VERSION:
+        said = f"{version:g}" if type(version) is float else "none that is a number"
+        raise Invalid(file=f"The version of this file is {said}; this portal reads version {SCHEMA_VERSION}.")
     if not top["agents"]:
         raise Invalid(file="There is no agent in this file.")
     if len(top["agents"]) > MOST:
         raise Invalid(file=f"There are {len(top['agents']):,} agents in this file; at most {MOST} are taken. Divide it.")
 
 
-def _agents(document: str, told: list[Any]) -> list[AgentData]:
-    found, faults = [], []
-    for number, (place, agent) in enumerate(zip(_places(document), told, strict=True), 1):
+def _agents(written: list[Written]) -> list[AgentData]:
+    found, faults = list[AgentData](), list[str]()
+    for one in written:
+        faults += [f"{one.who}, {key}: this key stands twice." for key in one.twice]
         try:
-            found.append(AgentData.model_validate(_said(document, place, agent)))
+            found.append(AgentData.model_validate(one.said))
         except ValidationError as error:
-            name = agent.get("name") if isinstance(agent, dict) else None
-            who = f"Agent {number}" + (f" (“{name[:60]}”)" if isinstance(name, str) else "")
-            faults += [f"{who}, {': '.join([*where[:1], sentence])}" for where, sentence in faults_of(error)]
-    faults += [f"The type {name} stands {count} times." for name, count in Counter(one.agent_type for one in found).items() if count > 1]
+            faults += [f"{one.who}{''.join(f', {name}' for name in where[:1])}: {sentence}" for where, sentence in faults_of(error)]
+    faults += [f"The type {name} stands {count:,} times." for name, count in Counter(one.agent_type for one in found).items() if count > 1]
     if faults:
-        more = [f"And {len(faults) - TOLD:,} more faults."] if len(faults) > TOLD else []
+        more = [f"And {len(faults) - TOLD:,} more."] if len(faults) > TOLD else []
         raise Invalid(file=" ".join([*faults[:TOLD], *more]))
     return found
 
 
 def _places(document: str) -> list[Member]:
     """Where each agent stands in the file."""
-    agents = [one for one in members(document) if one.key == "agents"][-1]
-    return members(document, agents.at)
+    return members(document, next(one.at for one in members(document) if one.key == "agents"))
 
 
-def _said(document: str, place: Member, agent: Any) -> dict[str, Any]:
-    """What an agent of the file says, its configuration as it is written there."""
+def _said(document: str, place: Member, agent: Any) -> Written:
+    """What an agent of the file says, its configuration as it is written there; null is as good as missing."""
+    who = f"Agent {int(place.key) + 1:,}"
     if not isinstance(agent, dict):
-        return {}
-    configuration = [document[one.at : one.end] for one in members(document, place.at) if one.key == "configuration"]
-    return {**{name: agent.get(name) for name in CONTENT}, "configuration": configuration[-1] if configuration else "{}"}
+        return Written(who, agent, [])
+    name = agent.get("name")
+    if isinstance(name, str):
+        who += f" (“{''.join(char if char.isprintable() else chr(0xFFFD) for char in name[:60])}”)"
+    inside = members(document, place.at)
+    said = {name: agent[name] for name in CONTENT if agent.get(name) is not None}
+    configuration = {one.key: document[one.at : one.end] for one in inside if one.key == "configuration"}
+    return Written(who, {"description": None, **said, **configuration}, _twice(inside))
+
+
+def _twice(inside: list[Member]) -> list[str]:
+    """The keys that stand twice among these, of those that are read."""
+    known = {"schema", "schema_version", "agents", *CONTENT, "configuration"}
+    return [str(key) for key, count in Counter(one.key for one in inside).items() if count > 1 and key in known]

@@ -13,11 +13,12 @@ from portal.agent_files import services
 from portal.agent_files.commands import LARGEST
 from portal.agent_files.forms import BringInForm, FileForm
 from portal.agents import comparing, versions
+from portal.extensions import rollback
 from portal.responses import download, go_to, page
 
 blueprint = Blueprint("agent_files", __name__, url_prefix="/agents")
 AROUND = 64 * 1024  # bytes that a form needs around its file
-COMPARED = 10  # agents whose differences are drawn
+COMPARED = 25  # agents whose differences are drawn
 
 
 @blueprint.get("/export.json")
@@ -47,13 +48,12 @@ def look(actor: Actor) -> Response:
 
 @blueprint.post("/import/bring-in")
 @requires(policy.makes_agents)
-@takes_files(3 * LARGEST + AROUND, policy.makes_agents)
+@takes_files(2 * LARGEST + AROUND, policy.makes_agents)
 def bring_in(actor: Actor) -> Response:
     form = BringInForm()
     if form.carry_out(services.bring_in, nonce=form.nonce.data or "", by=actor):
-        made, changed = form.result["made"], form.result["changed"]
-        further = "" if form.command.publish else "; what is new in them is used once it is published"
-        return go_to("agents.index", notice=f"{made:,} agents were made, {changed:,} changed{further}.")
+        return go_to("agents.index", notice=_brought_in(**form.result, publish=form.command.publish))
+    rollback()  # what was begun is not compared with
     return _looked(services.look_again(form.document.data or "", by=actor), form, form.status)
 
 
@@ -62,6 +62,16 @@ def _looked(looked: services.Looked, form: BringInForm, status: int) -> Response
     different = [fate for fate in looked.fates if fate.word == "different"]
     compared = [(fate, comparing.compare(fate.now, fate.content)) for fate in different[:COMPARED]]
     return page("agent_files/look.html", status=status, form=form, looked=looked, compared=compared, different=len(different))
+
+
+def _brought_in(made: int, changed: int, publish: bool) -> str:
+    parts = [(made, "made"), (changed, "changed")]
+    told = " and ".join(f"{_agents(count)} {done}" for count, done in parts if count)
+    return f"{told}; {'all of it is in use' if publish else 'what is new is used once it is published'}."
+
+
+def _agents(count: int) -> str:
+    return "1 agent was" if count == 1 else f"{count:,} agents were"
 
 
 def _file(name: str, found: Iterator[Any]) -> Response:

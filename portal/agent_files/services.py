@@ -12,10 +12,12 @@ from portal.agents import services as agents
 from portal.agents import versions
 from portal.agents.models import Agent
 from portal.agents.versions import Content, content_of, said_by
+from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
 from portal.extensions import release
 from portal.users.services import demand
+from portal.values import fingerprint
 
 BATCH = 100  # agents that are read at once, of up to 64 KiB each
 OURS = "CASE WHEN %(free)s THEN a.is_free_agent ELSE a.owner_tenant_id = %(tenant)s END AND a.is_active"
@@ -23,9 +25,11 @@ LAST = "JOIN agent_versions v ON v.agent_id = a.id AND v.number = a.version"
 SAID = "v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration"
 ALL = Reading(f"SELECT a.id, {SAID} FROM agents a {LAST} WHERE {OURS} AND a.id > %(after)s ORDER BY a.id LIMIT {BATCH}")
 OF_TYPES = Reading(f"""
-    SELECT a.id, a.version, a.agent_type AS known_as, {SAID} FROM agents a {LAST} WHERE {OURS} AND a.agent_type = ANY(%(types)s)""")
+    SELECT a.id, a.version, a.agent_type AS used_as, {SAID} FROM agents a {LAST}
+    WHERE {OURS} AND (a.agent_type = ANY(%(types)s) OR v.agent_type = ANY(%(types)s)) ORDER BY a.id""")
 FIRST = "00000000-0000-0000-0000-000000000000"
-OTHERS = "Somebody changed an agent since this file was compared. Choose the file again and look at what is different now."
+OTHERS = "Somebody changed an agent since the file was compared, or the file is another one. Nothing was brought in; this is how it is now."
+COMMENT = "Brought in from a file"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class Looked:
-    """A file that was looked through, and what it was compared with, for `bring_in`."""
+    """A file that was looked through, and a digest of what it says and was compared with, for `bring_in`."""
 
     document: str
     fates: list[Fate]
@@ -83,42 +87,59 @@ def look_again(document: str, *, by: Actor) -> Looked:
 def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     """Make the agents of a file that are new, and save new versions of those that are different; how many were "made" and "changed".
 
-    All or nothing. Raises Conflict where an agent was changed since `seen`, or for a form that was sent before; Invalid(file=…).
+    All or nothing. Raises Conflict where the file or an agent is not what `seen` says, or for a form that was sent before;
+    Invalid(file=…), Invalid(agent_type=…) where somebody takes a type at this moment.
     """
     demand(policy.makes_agents(by))
     looked = look_again(command.document, by=by)
     if looked.seen != command.seen:
         raise Conflict(OTHERS)
-    done = {"made": 0, "changed": 0}
-    for number, fate in enumerate(looked.fates):
-        if fate.word == "the same":
-            continue
-        saved = _made(fate, f"{nonce} {number}", by) if fate.now is None else _changed(fate, by)
-        done["made" if fate.now is None else "changed"] += 1
-        if command.publish:
-            versions.put_in_use(saved, saved.version, by=by)
-    if not any(done.values()):
+    new = sorted((fate for fate in looked.fates if fate.word == "new"), key=lambda fate: fate.content.agent_type)
+    different = [fate for fate in looked.fates if fate.word == "different"]
+    if not new and not different:
         raise Invalid("Your agents say all that already; there is nothing to bring in.")
+    saved = [*_changed(different, by), *(_made(fate, f"{nonce} {fate.content.agent_type}", by) for fate in new)]
+    for agent in saved if command.publish else []:
+        versions.put_in_use(agent, agent.version, by=by)
+    done = {"made": len(new), "changed": len(different)}
+    changes = {name: [None, count] for name, count in done.items()}
+    audit.record("agents_brought_in", tenant_id=by.tenant_id, by=by, object_type="agent", changes=changes)
     return done
 
 
 def _made(fate: Fate, nonce: str, by: Actor) -> Agent:
-    return agents.new_agent(fate.content, nonce=nonce, by=by, comment="Brought in from a file")
+    return agents.new_agent(fate.content, nonce=nonce, by=by, comment=COMMENT)
 
 
-def _changed(fate: Fate, by: Actor) -> Agent:
-    of = versions.locked(fate.now)
-    if of.version != fate.now.version or not of.is_active:
+def _changed(different: list[Fate], by: Actor) -> list[Agent]:
+    """All are locked, in one order, before the audit log is: two at once wait for each other, and never both."""
+    locked = [(versions.locked(fate.now), fate) for fate in sorted(different, key=lambda fate: str(fate.now.id))]
+    if any(of.version != fate.now.version or not of.is_active for of, fate in locked):
         raise Conflict(OTHERS)
-    versions.save(of, fate.content, by=by, comment="Brought in from a file")
-    return of
+    for of, fate in locked:
+        versions.save(of, fate.content, by=by, comment=COMMENT)
+    return [of for of, _ in locked]
 
 
 def _looked(file: FileOfAgents, by: Actor) -> Looked:
-    found = OF_TYPES(tenant=by.tenant_id, free=_free(by), types=[one.agent_type for one in file.agents])
-    known = {row.known_as: row for row in found}
-    fates = [Fate(said_by(one), known.get(one.agent_type)) for one in file.agents]
-    return Looked(file.document, fates, json.dumps({fate.content.agent_type: fate.now.version if fate.now else 0 for fate in fates}))
+    types = [one.agent_type for one in file.agents]
+    rows = OF_TYPES(tenant=by.tenant_id, free=_free(by), types=types)
+    fates = [_fate(said_by(one), _own(one.agent_type, rows, types)) for one in file.agents]
+    told = [[*fate.content, fate.now and [str(fate.now.id), fate.now.version]] for fate in fates]
+    return Looked(file.document, fates, fingerprint(json.dumps(told)).hex())
+
+
+def _own(agent_type: str, rows: list[Any], types: list[str]) -> Any:
+    """The own agent of a type: it was saved last with it, or is in use with it and was not saved with another one of the file."""
+    last = [row for row in rows if row.agent_type == agent_type]
+    used = [row for row in rows if row.used_as == agent_type and (row.agent_type == agent_type or row.agent_type not in types)]
+    return next(iter([row for row in used if row in last] or last or used), None)
+
+
+def _fate(content: Content, now: Any) -> Fate:
+    """White space around a configuration is no part of it: in a file there is none, and one that was saved with it keeps it."""
+    alike = now is not None and now.configuration.replace("\r\n", "\n").strip() == content.configuration
+    return Fate(content._replace(configuration=now.configuration) if alike else content, now)
 
 
 def _members(content: Content) -> Iterator[str]:

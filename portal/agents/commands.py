@@ -29,7 +29,9 @@ def agent_type(typed: str) -> str:
 
 
 def lines(typed: object) -> object:
-    """What was typed one to a line, or separated by commas."""
+    """What was typed one to a line, or separated by commas; a list of texts is understood as if it had been."""
+    if isinstance(typed, list) and all(isinstance(phrase, str) for phrase in typed):
+        typed = "\n".join(typed)
     if not isinstance(typed, str):
         return typed
     found = [" ".join(line.split()) for line in re.split(r"[\n,;]", typed)]
@@ -42,7 +44,7 @@ def few_and_short(capabilities: list[str]) -> list[str]:
     for phrase in capabilities:
         if len(phrase) > LONGEST_CAPABILITY:
             raise ValueError(f"“{phrase[:30]}…” is longer than {LONGEST_CAPABILITY} characters. Shorten it.")
-        if any(unicodedata.category(char) in ("Cc", "Cf") for char in phrase):
+        if any(unicodedata.category(char) in ("Cc", "Cf", "Cs") for char in phrase):
             raise ValueError("One of these holds a character that is not seen. Type it again.")
     return capabilities
 

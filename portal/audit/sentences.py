@@ -50,6 +50,7 @@ SENTENCES = {
     "agent_switched_off": "switched an agent off",
     "agent_withdrawn": "withdrew an agent",
     "agent_brought_back": "brought an agent back",
+    "agents_brought_in": "brought agents in from a file",
     "agent_offered": "offered to share an agent",
     "agent_share_accepted": "accepted an agent that was offered",
     "agent_share_refused": "refused an agent that was offered",

@@ -3,7 +3,7 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
-from portal.values.configurations import Number, line_and_column, read_configuration
+from portal.values.configurations import Number, json_sentence, line_and_column, read_configuration
 from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
 from portal.values.documents import Member, json_text, member, members, pretty, raw_value, rewritten
@@ -73,6 +73,7 @@ __all__ = [
     "format_phone",
     "full_name",
     "harmless",
+    "json_sentence",
     "json_text",
     "known_parts",
     "likely_country",

@@ -90,8 +90,7 @@ def read_configuration(written: str) -> dict[str, Any]:
     try:
         found = json.loads(written, parse_constant=_no_number, parse_int=Number, parse_float=Number, object_pairs_hook=keys.note)
     except json.JSONDecodeError as fault:
-        sentence = SENTENCES.get(fault.msg, fault.msg[:1].lower() + fault.msg[1:])
-        raise ValueError(f"Line {fault.lineno}, column {fault.colno}: {sentence}.") from None
+        raise ValueError(json_sentence(fault)) from None
     except RecursionError:
         raise ValueError(f"This is nested deeper than {DEEPEST} levels.") from None
     except NotANumber as fault:
@@ -102,6 +101,11 @@ def read_configuration(written: str) -> dict[str, Any]:
     for at, place, sentence in _faults(written) if keys.any_twice or keys.count > MOST_KEYS or _is_faulty(found) else ():
         raise ValueError(f"{line_and_column(written, at)}{f' ({place})' if place else ''}: {sentence}.")
     return found
+
+
+def json_sentence(fault: json.JSONDecodeError) -> str:
+    """Why a text is no JSON, and where, in a sentence."""
+    return f"Line {fault.lineno}, column {fault.colno}: {SENTENCES.get(fault.msg, fault.msg[:1].lower() + fault.msg[1:])}."
 
 
 class NotANumber(Exception):
