@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-dev  ## look at style, types and templates
 	$(BIN)/djlint --quiet --lint templates bench/templates
 	$(BIN)/python tests/vendor/htmx.org-4.0.1/upgrade-check.py --no-color templates static/portal.js
 
-bench: $(VENV)/.installed  ## measure a part beside the smallest honest Flask page, into docs/performance.md (PART=foundation, PART=users or PART=users-in-bulk; without it: the parts)
+bench: $(VENV)/.installed  ## measure a part beside the smallest honest Flask page, into docs/performance.md (PART=foundation, PART=users, PART=users-in-bulk or PART=agents; without it: the parts)
 	@exec $(BIN)/python -m bench $(PART)
 
 lock: $(VENV)/.installed  ## pin the newest allowed packages, with hashes, into requirements*.txt

@@ -9,7 +9,7 @@ from types import ModuleType
 from bench.report import DOCUMENT, described, put, written
 from portal.system import StartRefused, say
 
-PARTS = ("foundation", "users", "users-in-bulk")
+PARTS = ("foundation", "users", "users-in-bulk", "agents")
 
 
 def part_of(name: str) -> ModuleType:

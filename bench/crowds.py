@@ -2,8 +2,8 @@
 
 import io
 import random
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import accumulate, islice
@@ -55,43 +55,53 @@ YEARS = 5  # that an organization is here
 BATCH = 10_000
 INDEXES = """
     SELECT indexname, indexdef FROM pg_indexes
-    WHERE schemaname = 'public' AND tablename = 'users' AND indexname NOT IN (SELECT conname FROM pg_constraint)"""
+    WHERE schemaname = 'public' AND tablename = ANY (%s) AND indexname NOT IN (SELECT conname FROM pg_constraint)"""
 NOW = datetime.now(UTC).replace(microsecond=0)
 Row = dict[str, Any]
 
 
 def fill_crowds(superuser_url: str, sizes: dict[str, int]) -> dict[str, str]:
-    """Write organizations, by subdomain, of so many users; returns the login of the administrator of each.
+    """Write organizations, by subdomain, of so many users; returns the login of the administrator of each."""
+    with writing_many(superuser_url, "users") as cursor:
+        password = hashed(PASSWORD)
+        return {subdomain: _crowd(cursor, subdomain, size, password) for subdomain, size in sizes.items()}
 
-    The indexes that keep no rule are made when all rows stand there, which is many times quicker.
+
+@contextmanager
+def writing_many(superuser_url: str, *tables: str) -> Iterator[Any]:
+    """A cursor to write many rows with, in one transaction; afterwards all is vacuumed and analysed.
+
+    The indexes of these tables that keep no rule are made when all rows stand there, which is many times quicker.
     """
     register_uuid()
     with closing(connect(superuser_url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL maintenance_work_mem = '1GB'")
-        cursor.execute(INDEXES)
+        cursor.execute(INDEXES, [list(tables)])
         indexes = cursor.fetchall()
         for name, _ in indexes:
             cursor.execute(f"DROP INDEX {name}")
-        password = hashed(PASSWORD)
-        logins = {subdomain: _crowd(cursor, subdomain, size, password) for subdomain, size in sizes.items()}
+        yield cursor
         for _, definition in indexes:
             cursor.execute(definition)
     with closing(connect(superuser_url)) as connection:
         connection.autocommit = True
         connection.cursor().execute("VACUUM ANALYZE")
-    return logins
+
+
+def copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, BATCH)):
+        lines = "".join("\t".join(_cell(row[name]) for name in columns) + "\n" for row in batch)
+        cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", io.StringIO(lines))
 
 
 def _crowd(cursor: Any, subdomain: str, size: int, password: str) -> str:
-    rows = people(organization(cursor, subdomain), subdomain, size, password)
-    while batch := list(islice(rows, BATCH)):
-        lines = "".join("\t".join(map(_cell, (row[name] for name in COLUMNS))) + "\n" for row in batch)
-        cursor.copy_expert(f"COPY users ({', '.join(COLUMNS)}) FROM STDIN", io.StringIO(lines))
+    copy(cursor, "users", COLUMNS, people(organization(cursor, subdomain), subdomain, size, password))
     return ADMINISTRATOR.format(subdomain)
 
 
 def _cell(value: object) -> str:
-    """For COPY; no name or address here holds a sign that it would read in another way."""
+    """For COPY; no text here holds a sign that it would read in another way."""
     return "\\N" if value is None else str(value)
 
 
@@ -111,10 +121,10 @@ def people(tenant: UUID, subdomain: str, size: int, password: str) -> Iterator[R
         username = f"{_plain(first)}.{_plain(name)}.{number}" if number else ADMINISTRATOR.format(subdomain)
         email = f"{_plain(first)[0]}.{_plain(name)}{number}@{house}.{IN_EVERY_ADDRESS}"
         state = "active" if few < 3 else STATES[number % 100]
-        yield _account(dice, tenant, state, number / size, (first, name, username, email), password, administers=number % 25 == 0)
+        yield account(dice, tenant, state, number / size, (first, name, username, email), password, administers=number % 25 == 0)
 
 
-def _account(
+def account(
     dice: random.Random, tenant: UUID, state: str, age: float, known: tuple[str, str, str, str], password: str, *, administers: bool
 ) -> Row:
     """An account in the state that the portal's services would have brought it into, by what it was made with."""

@@ -1,6 +1,6 @@
 """What the measured portal holds: an organization of a thousand people with a long audit log, and neighbours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,12 +50,21 @@ def fill(superuser_url: str) -> list[str]:
 
 def organization(cursor: Any, subdomain: str) -> UUID:
     """Write an organization with nobody in it; returns its id."""
-    tenant = uuid7()
-    names = (subdomain, f"{subdomain} House", f"{subdomain} House Limited")
-    said = (*names, "Answer gently.", Json(ADDRESS), "+35314960000", f"office@{subdomain}.example")
+    return organizations(cursor, [subdomain])[subdomain]
+
+
+def organizations(cursor: Any, subdomains: Iterable[str]) -> dict[str, UUID]:
+    """Write organizations with nobody in them; returns their ids."""
+    tenants = {subdomain: uuid7() for subdomain in subdomains}
     columns = "id, subdomain, name, full_name, description, address, phone, organization_email"
-    execute_values(cursor, f"INSERT INTO tenants ({columns}) VALUES %s", [(tenant, *said)])
-    return tenant
+    rows = [(tenant, *_about(subdomain)) for subdomain, tenant in tenants.items()]
+    execute_values(cursor, f"INSERT INTO tenants ({columns}) VALUES %s", rows, page_size=1000)
+    return tenants
+
+
+def _about(subdomain: str) -> tuple[Any, ...]:
+    names = (subdomain, f"{subdomain} House", f"{subdomain} House Limited")
+    return (*names, "Answer gently.", Json(ADDRESS), "+35314960000", f"office@{subdomain}.example")
 
 
 def _organization(cursor: Any, subdomain: str, count: int, entries: int, password: str) -> list[Account]:

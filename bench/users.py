@@ -117,8 +117,8 @@ def _questions(place: Instance, portal: Server, readers: dict[str, Visitor], tur
         asked = {name: _all_questions(connection, name) for name in readers}
     words = list(asked["million"])
     addresses = {(word, name): f"/users?{urlencode(asked[name][word])}" for word, name in product(words, readers)}
-    said = {word: _said(readers["million"], addresses[word, "million"]) for word in words}
-    statements = _statements(place, readers["million"], {word: addresses[word, "million"] for word in words})
+    said = {word: status_of(readers["million"], addresses[word, "million"]) for word in words}
+    statements = statements_of(place, readers["million"], {word: addresses[word, "million"] for word in words})
     figures = {key: Figures() for key in addresses}
     for _ in range(turns):
         for word in words:
@@ -175,12 +175,13 @@ def _place(connection: Any, organization: str, sort: str) -> str:
         return Cursor(values=list(map(str, cursor.fetchone()))).written()
 
 
-def _said(reader: Visitor, address: str) -> str:
-    page = reader.get(address)
-    return " ".join(status.get_text(" ").split()) if (status := page.select_one("#users p[role=status]")) else "nothing"
+def status_of(reader: Visitor, address: str) -> str:
+    """What the page of a list says of how much it shows."""
+    status = reader.get(address).select_one(".counted p[role=status]")
+    return " ".join(status.get_text(" ").split()) if status else "nothing"
 
 
-def _statements(place: Instance, reader: Visitor, addresses: dict[str, str]) -> dict[str, int]:
+def statements_of(place: Instance, reader: Visitor, addresses: dict[str, str]) -> dict[str, int]:
     """How many statements each page asks of the database, counted in an application of this process that reads the same one."""
     app = create_app(load_settings(_env_file=None, instance_path=place.path, public_url=f"http://localhost:{reader.port}"))
     client, asked = app.test_client(), {}

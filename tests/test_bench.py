@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,10 +20,12 @@ from flask import Flask
 from sqlalchemy import null, select
 from uuid_utils.compat import uuid7
 
-from bench import crowds, filling, proc, running, users, users_in_bulk
+from bench import agents, catalogues, crowds, filling, proc, running, users, users_in_bulk
 from bench.__main__ import PARTS
 from bench.load import Load, Visitor, always, load
 from bench.report import DOCUMENT, Table, put, told, verdict, written
+from portal.agents import services as agent_services
+from portal.agents.commands import MakeAgent, as_written
 from portal.bulk import services as bulk
 from portal.config import ROOT
 from portal.database import connect, tenancy
@@ -180,7 +182,7 @@ def test_the_cursor_of_a_deep_page_is_that_of_the_portals_own_links(
     assert parse_qs(urlsplit(str(first.select_one("a[rel=next]")["href"])).query)["after"] == [deep]
 
 
-def test_a_crowd_leaves_every_index_as_it_was(crowded: Browser, owner: Any, cluster: Cluster) -> None:
+def test_what_is_filled_leaves_every_index_as_it_was(catalogue: Browser, owner: Any, cluster: Cluster) -> None:
     cluster.create_database("fresh")
     try:
         cluster.migrate("fresh")
@@ -209,7 +211,7 @@ def test_each_account_of_a_crowd_is_stored_as_the_portals_services_store_it(
     columns = [column.name for column in owner.description]
     loaded = [dict(zip(columns, row, strict=True)) for row in owner.fetchall()]
     assert {row["state"] for row in loaded} == set(crowds.STATES)
-    removed = crowds._account(
+    removed = crowds.account(
         random.Random(1), cast.acme.id, "active", 0.5, ("Søren", "Ó Ortiz", "soren.oortiz.7", "s.o7@quay.example"), "!", administers=False
     )
     with app.app_context():
@@ -245,6 +247,82 @@ def store(app: Flask, admin: Any, row: dict[str, Any]) -> UUID:
         if row["state"] == "removed":
             services.remove(RemoveUser(name=account.full_name), account, by=admin)
     return user_id
+
+
+# A catalogue of agents
+
+OWN, AGENTS = {"harbour": 400, "orchard": 200}, 1_000
+
+
+@pytest.fixture
+def catalogue(app: Flask, cluster: Cluster, database: str, cast: SimpleNamespace) -> Browser:
+    """The administrator of one of two organizations that the bench has filled."""
+    logins = catalogues.fill_catalogue(cluster.superuser_url(database), OWN, 5, AGENTS)
+    return Browser(app).sign_in(SimpleNamespace(subdomain="harbour", email=logins["harbour"], password=filling.PASSWORD))
+
+
+def test_a_catalogue_is_found_by_the_portals_own_page(catalogue: Browser, owner: Any) -> None:
+    def many(**asked: str) -> int:
+        status = agents_page(catalogue.get("agents.index", **asked))
+        return int(status.rpartition(" ")[2])
+
+    sides = {"own": OWN["harbour"], "free": catalogues.FREE, "shared": catalogues.SHARED}
+    owner.execute("SELECT count(*), count(*) FILTER (WHERE is_free_agent) FROM agents JOIN agent_versions ON agent_id = agents.id")
+    assert owner.fetchone() == (AGENTS, catalogues.FREE)
+    assert {whose: many(owner=whose) for whose in sides} == sides
+    assert many() == sum(sides.values())
+    for state in set(catalogues.STATES):
+        assert many(owner="own", state=state) == OWN["harbour"] * catalogues.STATES.count(state) // 100
+    assert many(q=catalogues.RARE) == catalogues.FEW
+    assert many(owner="free", state="off") == catalogues.SWITCHED_OFF
+    used = "SELECT count(*), count(DISTINCT agent_id) > 50 FROM conversation_agents c JOIN tenants t ON t.id = c.tenant_id"
+    owner.execute(f"{used} WHERE subdomain = 'harbour'")
+    assert owner.fetchone() == (catalogues.CONVERSATIONS, True)
+
+
+def agents_page(page: Any) -> str:
+    return " ".join(page.select_one("#agents [role=status]").get_text(" ").split())
+
+
+KEPT = """
+    a.agent_type, a.name, a.description, a.capabilities, a.configuration_template::text, a.sort_key, a.is_free_agent, a.is_active,
+    a.is_enabled, a.version, a.published_version, a.created_by = v.saved_by, v.number, v.name, v.agent_type, v.description, v.capabilities,
+    v.configuration::text, v.comment, v.owner_tenant_id = a.owner_tenant_id
+    FROM agents a JOIN agent_versions v ON v.agent_id = a.id"""
+
+
+def test_each_agent_is_stored_as_the_portals_services_store_it(catalogue: Browser, app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    owner.execute(f"""
+        SELECT DISTINCT ON (a.is_active, a.is_enabled, a.published_version) {KEPT}
+        JOIN tenants t ON t.id = a.owner_tenant_id WHERE subdomain = 'harbour'""")
+    loaded = owner.fetchall()
+    assert len(loaded) == len(set(catalogues.STATES))
+    with app.app_context():
+        with tenancy.bound(cast.acme.id):
+            admin = actor(cast.acme.admin)
+        for row in loaded:
+            said = dict(zip(("agent_type", "name", "description", "capabilities", "configuration"), row, strict=False))
+            with tenancy.bound(admin.tenant_id, user=admin.id, role=admin.role), transaction():
+                wanted = MakeAgent(**said, is_enabled=row[8], publish=row[10] is not None)
+                made = agent_services.make(wanted, nonce=str(uuid7()), by=admin)
+                if not row[7]:
+                    agent_services.withdraw(agent_services.agent(admin, made.id), by=admin)
+            owner.execute(f"SELECT {KEPT} WHERE a.id = %s", [str(made.id)])
+            assert owner.fetchone() == row
+
+
+def test_an_editor_is_sent_as_the_page_has_it(catalogue: Browser, app: Flask) -> None:
+    editor = agents.Editor(catalogue)
+    for as_sent in (editor.as_json, editor.as_form):
+        documents = [agents._prose(number) for number in (1, 2)]
+        (form,) = as_sent(documents)
+        assert catalogue.client.post(editor.path, data=form).status_code == 303
+
+
+@pytest.mark.parametrize("document", [agents._prose, agents._keys, agents._numbers])
+def test_what_is_saved_is_as_large_as_it_may_be(document: Callable[[int], str]) -> None:
+    assert 0.95 * agents.SIZE < len(as_written(document(agents.SAVES * 8)).encode()) <= agents.SIZE
+    assert document(1) != document(2)
 
 
 def test_a_database_of_somebody_is_never_filled(monkeypatch: pytest.MonkeyPatch) -> None:
