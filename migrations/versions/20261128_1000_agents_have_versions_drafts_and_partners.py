@@ -22,8 +22,8 @@ EITHER_SIDE = """(tenant_id = app_tenant() OR partner = app_tenant()
     OR state = 'offered' AND expires_at > now() AND partner_subdomain = own_subdomain())"""
 OFFERED = "tenant_id = app_tenant() AND offered_by = app_user() AND state = 'offered' AND partner IS NULL"
 OPEN = f"state IN ('offered', 'accepted') AND {EITHER_SIDE}"
-# The owner can only end it; whether it is accepted says the partner, about itself.
-DECIDED = """CASE WHEN tenant_id = app_tenant() THEN state = 'ended'
+# The owner can only end it, and not say who has answered; whether it is accepted says the partner, about itself.
+DECIDED = """CASE WHEN tenant_id = app_tenant() THEN state = 'ended' AND is_answered_so(tenant_id, id, partner, partner_name, decided_by)
     ELSE partner = app_tenant() AND state IN ('accepted', 'refused', 'ended') END"""
 SEES = "sees_agent(id, is_free_agent, owner_tenant_id, published_version)"
 SEES_BEFORE = "sees_agent(id, is_free_agent, owner_tenant_id)"
@@ -36,7 +36,11 @@ RULES = {
         PLATFORM: [("remove", "DELETE", "", ANY_AGENT, "")],
     },
     "agent_versions": {
-        APP: [("read", "SELECT", "", OWN_VERSION, ""), ("add", "INSERT", "", "", f"{OWN_VERSION} AND saved_by = app_user()")],
+        APP: [
+            ("read", "SELECT", "", OWN_VERSION, ""),
+            # Asked before any key: else they would tell of a neighbour's agent whether it exists, and how many versions it has.
+            ("add", "INSERT", "", "", f"{OWN_VERSION} AND saved_by = app_user() AND edits_agent(agent_id)"),
+        ],
         PLATFORM: [
             ("read", "SELECT", "", ANY_VERSION, ""),
             ("add", "INSERT", "", "", f"{ANY_VERSION} AND saved_by IS NOT DISTINCT FROM app_user()"),
@@ -67,7 +71,13 @@ RULES = {
     },
 }
 NEW_TABLES = ("agent_versions", "agent_drafts", "agent_shares")
-SIGNATURES = ("sees_agent(uuid, boolean, uuid, integer)", "edits_agent(uuid)", "is_shared_with_us(uuid)", "own_subdomain()")
+SIGNATURES = (
+    "sees_agent(uuid, boolean, uuid, integer)",
+    "edits_agent(uuid)",
+    "is_shared_with_us(uuid)",
+    "is_answered_so(uuid, uuid, uuid, text, uuid)",
+    "own_subdomain()",
+)
 
 
 def upgrade() -> None:
@@ -154,6 +164,11 @@ def upgrade() -> None:
         CREATE FUNCTION is_shared_with_us(agent_id uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
             AS $$ SELECT EXISTS (SELECT FROM public.agent_shares
                 WHERE agent_shares.partner = public.app_tenant() AND agent_shares.agent_id = $1 AND agent_shares.state = 'accepted') $$;
+        CREATE FUNCTION is_answered_so(tenant_id uuid, share_id uuid, partner uuid, partner_name text, decided_by uuid) RETURNS boolean
+            LANGUAGE sql STABLE PARALLEL SAFE
+            AS $$ SELECT EXISTS (SELECT FROM public.agent_shares WHERE agent_shares.tenant_id = $1 AND agent_shares.id = $2
+                AND agent_shares.partner IS NOT DISTINCT FROM $3 AND agent_shares.partner_name IS NOT DISTINCT FROM $4
+                AND agent_shares.decided_by IS NOT DISTINCT FROM $5) $$;
         CREATE FUNCTION sees_agent(agent_id uuid, is_free_agent boolean, owner_tenant_id uuid, published_version integer) RETURNS boolean
             LANGUAGE sql STABLE PARALLEL SAFE
             AS $$ SELECT public.app_tenant() IS NOT NULL AND CASE

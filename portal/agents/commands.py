@@ -73,7 +73,7 @@ class AgentData(BaseModel):
     name: Name
     agent_type: Annotated[str, Field(max_length=1_000), AfterValidator(agent_type)]
     description: LongText
-    capabilities: Annotated[list[str], BeforeValidator(lines), AfterValidator(few_and_short)] = []
+    capabilities: Annotated[list[str], Field(fail_fast=True), BeforeValidator(lines), AfterValidator(few_and_short)] = []
     configuration: Annotated[str, AfterValidator(as_written)]
     comment: Annotated[str | None, BeforeValidator(clean_comment)] = None
     publish: Annotated[bool, BeforeValidator(bool)] = False

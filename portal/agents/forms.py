@@ -39,7 +39,7 @@ class AgentForm(ModelForm):
 
     def fill(self, typed: Mapping[str, str]) -> None:
         super().fill(typed)
-        if self.drawn.data != self._digest():  # the settings show another document, or cannot show this one
+        if self.drawn.data != self._digest() or not self._is_readable():  # the settings show another document, or cannot show this one
             self.view.data = "json"
 
     def typed(self) -> dict[str, Any]:
@@ -103,6 +103,13 @@ class AgentForm(ModelForm):
 
     def _digest(self) -> str:
         return fingerprint((self.configuration.data or "").replace("\r\n", "\n")).hex()[:16]
+
+    def _is_readable(self) -> bool:
+        try:
+            read_configuration(self.configuration.data or "")
+        except ValueError:
+            return False
+        return True
 
     def _said(self, key: str) -> str | None:
         """What was typed there; None where the page did not show it."""

@@ -116,6 +116,7 @@ def remove(of: Any, *, by: Actor) -> None:
     """
     demand(policy.can_remove_agent(by, of))
     of = locked(of)
+    demand(policy.can_remove_agent(by, finding.one(by.tenant_id, of.id)))  # what was offered meanwhile must be ended, and told, first
     note("agent_removed", of, by, {"agent_type": [of.agent_type, None]})
     try:
         with db.session.begin_nested():

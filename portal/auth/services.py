@@ -283,6 +283,12 @@ def was_sent(nonce: str, *, tenant_id: UUID) -> bool:
     return db.session.execute(select(IdempotencyKey.key).where(*mine)).first() is not None
 
 
+def made_within_a_day(action: str, *, tenant_id: UUID) -> int:
+    """How many forms of this action have made something in an organization within NONCE_LIFE, whatever became of it."""
+    made = (IdempotencyKey.tenant_id == tenant_id, IdempotencyKey.action == action, IdempotencyKey.expires_at > datetime.now(UTC))
+    return db.session.execute(select(func.count()).where(*made)).scalar_one()
+
+
 def note_refusal(actor: Actor, path: str, reason: str) -> None:
     """Write into the audit log that a signed-in actor was refused at a door."""
     audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})

@@ -23,8 +23,10 @@ from portal.users.services import demand, demand_office, lock_organization
 
 LIFE = timedelta(days=30)  # of an offer that nobody answers
 MOST_OPEN, MOST_A_DAY = 50, 100  # offers of one organization: each is an entry in somebody else's audit log
+LONGEST_NAME = 200
 ROWS = 100  # of each list of a partner
 OPEN = ("offered", "accepted")
+ACTS = ("agent_offered", "agent_share_accepted", "agent_share_refused", "agent_share_ended")
 OVER = "Somebody was faster, or the time of the offer is over: it was answered or ended. Look at the list as it is now."
 
 COLUMNS = """
@@ -133,10 +135,12 @@ def end(share: Any, *, by: Actor) -> None:
 def tell(work: Work) -> dict[str, Any]:
     """Write what one side did into the audit log of the other one, once; it names the organization, and nobody of it.
 
-    Of a subdomain that nobody has, nobody is told; the job ends alike. The entry is a transaction of its own, bound to the other tenant;
-    a second attempt finds it there.
+    Of a subdomain that nobody has, nobody is told, and of what is no act of sharing nothing: no other entry is written into the log of an
+    organization by another one. The entry is a transaction of its own, bound to the other tenant; a second attempt finds it there.
     """
     said = work.arguments
+    if said["action"] not in ACTS:
+        return {}
     tenant_id = UUID(said["tenant"]) if "tenant" in said else auth.organization_id(said["subdomain"])
     if tenant_id is None:
         return {}
@@ -144,26 +148,22 @@ def tell(work: Work) -> dict[str, Any]:
         audit.record_once(
             said["action"],
             tenant_id=tenant_id,
-            actor_name=f"The organization {said['organization']}",  # so that no name of one's own choice passes for a colleague's
+            actor_name=f"The organization {work.by.organization_name}",  # so that no name of one's own choice passes for a colleague's
             object_type="share",
             object_id=UUID(said["share"]),
-            changes={"agent": [None, said["agent"]]},
+            changes={"agent": [None, said["agent"][:LONGEST_NAME]]},
         )
     return {}
 
 
 def _make_room(subdomain: str, agent: Any, by: Actor) -> None:
     """Raises Invalid where there is none for another offer; what has expired gives way."""
-    today, now = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC)
+    now = datetime.now(UTC)
     is_open = or_(AgentShare.state == "accepted", (AgentShare.state == "offered") & (AgentShare.expires_at > now))
-    offers = select(
-        func.count().filter(AgentShare.state == "offered", AgentShare.expires_at > now),
-        func.count().filter(AgentShare.offered_at > today),
-    )
-    waiting, made_today = db.session.execute(offers.where(AgentShare.tenant_id == by.tenant_id)).one()
-    if waiting >= MOST_OPEN:
+    waits = (AgentShare.tenant_id == by.tenant_id, AgentShare.state == "offered", AgentShare.expires_at > now)
+    if db.session.execute(select(func.count()).where(*waits)).scalar_one() >= MOST_OPEN:
         raise Invalid(f"{MOST_OPEN} offers of your organization wait for an answer. End one of them first.")
-    if made_today >= MOST_A_DAY:
+    if auth.made_within_a_day("offer_agent", tenant_id=by.tenant_id) >= MOST_A_DAY:  # also those that went with their agent
         raise Invalid(f"Your organization has made {MOST_A_DAY} offers within a day. Make this one tomorrow.")
     same = (AgentShare.tenant_id == by.tenant_id, AgentShare.agent_id == agent.id, AgentShare.partner_subdomain == subdomain)
     found = select(AgentShare, is_open).where(*same, AgentShare.state.in_(OPEN)).with_for_update()
@@ -202,7 +202,7 @@ def _note(action: str, share: AgentShare, by: Actor) -> None:
     owned = share.tenant_id == by.tenant_id
     partner = {"tenant": str(share.partner)} if share.partner else {"subdomain": share.partner_subdomain}
     whom = partner if owned else {"tenant": str(share.tenant_id)}
-    told = {"action": action, "share": str(share.id), "agent": share.agent_name, "organization": by.organization_name}
+    told = {"action": action, "share": str(share.id), "agent": share.agent_name}
     jobs.ask("shares.tell", by=by, arguments={**told, **whom})
     other = (share.partner_name or share.partner_subdomain) if owned else share.owner_name
     changes = {"agent": [None, share.agent_name], "organization": [None, other]}

@@ -83,6 +83,7 @@ FUNCTIONS = {
     "sees_agent(uuid,boolean,uuid,integer) of portal_owner, for portal_app portal_owner portal_platform",
     "edits_agent(uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "is_shared_with_us(uuid) of portal_owner, for portal_app portal_owner portal_platform",
+    "is_answered_so(uuid,uuid,uuid,text,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "own_subdomain() of portal_owner, for portal_app portal_owner portal_platform",
 }
 LIMITS = {"statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s"}
@@ -156,7 +157,7 @@ RULES = {
         "ALTER POLICY users_read ON users USING (tenant_id::text = current_setting('app.tenant_id'))",
         {
             *("app_tenant", "app_user", "app_role", "own_subdomain", "stored_role", "next_audit_seq", "octet_length", "now"),
-            *("sees_agent", "may_use_agent", "edits_agent"),
+            *("sees_agent", "may_use_agent", "edits_agent", "is_answered_so"),
         },
     ),
     "nothing is granted to everybody": Rule(
