@@ -73,8 +73,8 @@ def writing_many(superuser_url: str, *tables: str) -> Iterator[Any]:
 
     The indexes of these tables that keep no rule are made when all rows stand there, which is many times quicker.
     """
-    register_uuid()
     with closing(connect(superuser_url)) as connection, connection, connection.cursor() as cursor:
+        register_uuid(conn_or_curs=connection)
         cursor.execute("SET LOCAL maintenance_work_mem = '1GB'")
         cursor.execute(INDEXES, [list(tables)])
         indexes = cursor.fetchall()

@@ -36,8 +36,8 @@ class Account:
 
 def fill(superuser_url: str) -> list[str]:
     """Write everything past the portal's own roles; returns the logins of the large organization, its administrator's first."""
-    register_uuid()
     with closing(connect(superuser_url)) as connection, connection, connection.cursor() as cursor:
+        register_uuid(conn_or_curs=connection)
         password = hashed(PASSWORD)
         people = _organization(cursor, "harbour", PEOPLE, ENTRIES, password)
         for number in range(NEIGHBOURS):

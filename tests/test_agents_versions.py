@@ -894,7 +894,7 @@ def test_an_agent_that_joins_a_conversation_before_the_click_stays(
 
     monkeypatch.setattr("portal.agents.services.locked", meanwhile)
     page = admin.post("agents.remove", {}, agent_id=own, expect=422)
-    assert "It was used in a conversation, which keeps its name. Withdraw it instead." in page.text
+    assert "It was used in conversations, which keep its name. It can be withdrawn." in page.text
     assert (published(owner, own), noted(owner, own)) == ((1, 1), [])
 
 
@@ -904,7 +904,7 @@ def test_an_agent_that_partners_have_stays(admin: Browser, cast: SimpleNamespace
     put(owner, "agent_shares", {**row, "partner": str(cast.globex.id)} if state == "accepted" else row)
     page = admin.post("agents.remove", {}, agent_id=own, expect=403)
     assert "It is shared, or an offer of it is open or expired. End that first." in page.text
-    assert "which loses it too" in admin.get("agents.withdraw", agent_id=own).text
+    assert "loses it too, and nobody can take up an offer" in admin.get("agents.withdraw", agent_id=own).text
     owner.execute("UPDATE agent_shares SET state = 'ended'")
     admin.post("agents.remove", {}, agent_id=own, expect=303)
 
