@@ -90,21 +90,27 @@ def test_what_cannot_be_asked_for_is_refused_in_words(admin: Browser, asked: dic
     assert "Input should" not in page.text
 
 
-def test_pages_lead_through_all_agents_by_name(admin: Browser, owner: Any, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("asked", "others"), [({}, ["CANARY-acme", "The free one"]), ({"q": "more"}, []), ({"q": "more", "state": "on"}, [])]
+)
+def test_pages_lead_through_all_agents_by_name(
+    admin: Browser, owner: Any, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], others: list[str]
+) -> None:
     monkeypatch.setattr(finding, "ROWS", 3)
-    for number in range(7):
+    for number in range(11):
         free = number % 2 == 0
         row = agent(str(uuid4()), f"more_{number}", None if free else cast.acme.id)
         put(owner, "agents", {**row, "name": f"m {number}", "sort_key": "m" if number < 4 else f"m {number}"})
-    page, seen = admin.get("agents.index"), []
+    page, seen = admin.get("agents.index", **asked), []
     while True:
+        assert f"of {11 + len(others)}" in page.select_one("#agents [role=status]").text
         seen += listed(page)
         further = page.soup.select("nav[aria-label=Pages] a[rel=next]")
         if not further:
             break
         page = admin.get(further[0]["href"])
-    assert len(seen) == len(set(seen)) == 9
-    assert [name for name in seen if not name.startswith("m ")] == ["CANARY-acme", "The free one"]
+    assert len(seen) == len(set(seen)) == 11 + len(others)
+    assert [name for name in seen if not name.startswith("m ")] == others
 
 
 def test_a_plain_user_sees_what_is_on_and_nothing_else(app: Flask, admin: Browser, cast: SimpleNamespace) -> None:

@@ -97,17 +97,24 @@ def _is_id(text: str) -> bool:
 
 @cache
 def _page(conditions: tuple[str, ...], owner: str | None, sees_off: bool, sees_hidden_free: bool) -> Reading:
-    """Own, free and shared ones are read apart, each in order, and merged; the count goes along."""
+    """Own, free and shared ones are read apart, each in order, and merged; the count goes along.
+
+    What was typed is looked for in every row, so on the first page those that were found are counted without looking once more.
+    """
+    once = "words" in conditions and "place" not in conditions
     sides = {name: whose for name, whose in OWNED.items() if owner in (None, name)}
     asked = [CONDITIONS[name] for name in conditions] + ([] if sees_off else [IS_ON])
     parts, counts = [], []
     for name, whose in sides.items():
         hidden = name == "shared" or (name == "free" and not sees_hidden_free)
         seen = [whose, *asked] + (["a.is_active", "a.published_version IS NOT NULL"] if hidden else [])
-        rows = f"SELECT {COLUMNS}, {name == 'shared'} AS is_shared, {IS_ON} AS is_on FROM {SOURCE} WHERE {' AND '.join(seen)}"
-        parts.append(f"({rows} ORDER BY a.sort_key, a.id LIMIT %(limit)s)")
+        rows = f"SELECT a.id, a.sort_key, {name == 'shared'} AS is_shared FROM {SOURCE} WHERE {' AND '.join(seen)}"
+        parts.append(f"({rows} ORDER BY a.sort_key, a.id LIMIT {COUNTED + 1 if once else '%(limit)s'})")
         counted = " AND ".join(one for one in seen if one != CONDITIONS["place"])
         counts.append(f"(SELECT count(*) FROM (SELECT FROM {SOURCE} WHERE {counted} LIMIT {COUNTED + 1}) AS counted)")
     return Reading(f"""
-        SELECT a.*, {USED}, {" + ".join(counts)} AS total
-        FROM (SELECT * FROM ({" UNION ALL ".join(parts)}) AS sides ORDER BY sort_key, id LIMIT %(limit)s) AS a ORDER BY a.sort_key, a.id""")
+        WITH found AS {"" if once else "NOT "}MATERIALIZED ({" UNION ALL ".join(parts)})
+        SELECT {COLUMNS}, f.is_shared, {IS_ON} AS is_on, {USED}, {"(SELECT count(*) FROM found)" if once else " + ".join(counts)} AS total
+        FROM (SELECT * FROM found ORDER BY sort_key, id LIMIT %(limit)s) AS f
+        JOIN agents a ON a.id = f.id LEFT JOIN tenant_agents s ON s.tenant_id = %(tenant)s AND s.agent_id = a.id
+        ORDER BY f.sort_key, f.id""")

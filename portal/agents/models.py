@@ -65,7 +65,13 @@ class Agent(db.Model):  # type: ignore[name-defined]
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("is_active"),
         ),
-        Index("agents_by_name", "owner_tenant_id", "sort_key", "id"),
+        Index(
+            "agents_by_name",
+            "owner_tenant_id",
+            "sort_key",
+            "id",
+            postgresql_include=["is_free_agent", "is_active", "is_enabled", "published_version"],
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
