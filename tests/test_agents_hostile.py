@@ -98,7 +98,7 @@ def test_what_is_shared_at_this_moment_is_not_removed_with_its_agent(
         put(cursor, "agent_shares", share)
         other.commit()
         thread.join(10)
-    assert statuses == [422]
+    assert statuses == [409]
     assert state(owner, share["id"]) == "accepted"
 
 
@@ -119,6 +119,24 @@ def test_a_draft_that_claims_to_be_drawn_as_a_form_is_shown_as_json(acme: Browse
     acme.post("agents.keep_draft", draft, agent_id=flowers)
     form = acme.get("agents.edit", agent_id=flowers).form(f"main form[action='/agents/{flowers}/edit']")
     assert (form["view"], form["name"], form["configuration"].strip()) == ("json", "Mine", document)
+
+
+def test_an_offer_says_who_makes_it_by_what_cannot_be_chosen(
+    acme: Browser, globex: Browser, cast: SimpleNamespace, owner: Any, flowers: str, database_role: Role
+) -> None:
+    """An organization may give itself the name of another one."""
+    owner.execute("UPDATE tenants SET name = 'CANARY-hades House' WHERE subdomain = 'acme'")
+    offer(acme, flowers)
+    assert " ".join(globex.get("shares.index").select_one("td[data-label=From]").get_text(" ").split()) == "CANARY-hades House acme"
+    globex.post("shares.accept", share_id=newest(owner))
+    assert " ".join(globex.get("shares.index").select_one("td[data-label=From]").get_text(" ").split()) == "CANARY-hades House acme"
+    add = """
+        INSERT INTO agent_shares
+            (tenant_id, id, agent_id, agent_name, owner_name, owner_subdomain, partner_subdomain, offered_by, expires_at)
+        VALUES (%s, gen_random_uuid(), %s, 'Flowers', 'Hades', %s, 'others', %s, now() + interval '1 day')"""
+    person = cast.acme.admin
+    for subdomain, answer in (("hades", DENIED), ("acme", 1)):
+        assert database_role.do_as(person, add, (str(cast.acme.id), flowers, subdomain, str(person.id))).answer == answer
 
 
 def test_the_first_of_many_faults_of_a_list_is_enough() -> None:

@@ -954,7 +954,7 @@ def test_versions_are_added_to_own_agents_in_the_own_name_and_never_changed(role
         return answer
 
     assert add(id_of(globex, "agent"), str(globex.id), me) == DENIED
-    assert add(id_of(globex, "agent"), str(acme.id), me) == "23503"  # such an agent is none of ours
+    assert add(id_of(globex, "agent"), str(acme.id), me) == DENIED
     assert add(FREE_AGENT, None, me) == DENIED
     assert add(mine, str(acme.id), str(acme.admin2.id)) == DENIED
     assert add(mine, str(acme.id), None) == DENIED

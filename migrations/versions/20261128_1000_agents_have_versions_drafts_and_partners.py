@@ -20,7 +20,9 @@ ANY_VERSION = f"CASE WHEN owner_tenant_id IS NULL THEN {SUPER} ELSE app_tenant()
 MINE = "tenant_id = app_tenant() AND user_id = app_user()"
 EITHER_SIDE = """(tenant_id = app_tenant() OR partner = app_tenant()
     OR state = 'offered' AND expires_at > now() AND partner_subdomain = own_subdomain())"""
-OFFERED = "tenant_id = app_tenant() AND offered_by = app_user() AND state = 'offered' AND partner IS NULL"
+# Names can be alike, and be chosen to be; the subdomain says who offers.
+OFFERED = """tenant_id = app_tenant() AND offered_by = app_user() AND state = 'offered' AND partner IS NULL
+    AND owner_subdomain = own_subdomain()"""
 OPEN = f"state IN ('offered', 'accepted') AND {EITHER_SIDE}"
 # The owner can only end it, and not say who has answered; whether it is accepted says the partner, about itself.
 DECIDED = """CASE WHEN tenant_id = app_tenant() THEN state = 'ended' AND is_answered_so(tenant_id, id, partner, partner_name, decided_by)
@@ -137,6 +139,7 @@ def upgrade() -> None:
             agent_id uuid NOT NULL,
             agent_name text NOT NULL,
             owner_name text NOT NULL,
+            owner_subdomain text NOT NULL,
             partner_subdomain text NOT NULL,
             partner uuid REFERENCES tenants (id),
             partner_name text,

@@ -116,7 +116,8 @@ def remove(of: Any, *, by: Actor) -> None:
     """
     demand(policy.can_remove_agent(by, of))
     of = locked(of)
-    demand(policy.can_remove_agent(by, finding.one(by.tenant_id, of.id)))  # what was offered meanwhile must be ended, and told, first
+    if finding.one(by.tenant_id, of.id).is_offered:  # else whoever has it would lose it and not be told
+        raise Conflict("It was offered to another organization at this moment. End that first.")
     note("agent_removed", of, by, {"agent_type": [of.agent_type, None]})
     try:
         with db.session.begin_nested():

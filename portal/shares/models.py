@@ -49,6 +49,7 @@ class AgentShare(db.Model):  # type: ignore[name-defined]
     agent_id: Mapped[UUID]
     agent_name: Mapped[Words]
     owner_name: Mapped[Words]
+    owner_subdomain: Mapped[Words]
     partner_subdomain: Mapped[Words]
     partner: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id, name="agent_shares_partner_fkey"))
     partner_name: Mapped[Words | None]

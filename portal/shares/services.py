@@ -30,7 +30,8 @@ ACTS = ("agent_offered", "agent_share_accepted", "agent_share_refused", "agent_s
 OVER = "Somebody was faster, or the time of the offer is over: it was answered or ended. Look at the list as it is now."
 
 COLUMNS = """
-    s.id, s.tenant_id, s.agent_id, coalesce(a.name, s.agent_name) AS agent_name, s.owner_name, s.partner_subdomain, s.partner_name,
+    s.id, s.tenant_id, s.agent_id, coalesce(a.name, s.agent_name) AS agent_name, s.owner_name, s.owner_subdomain,
+    s.partner_subdomain, s.partner_name,
     CASE WHEN s.state = 'offered' AND s.expires_at <= now() THEN 'expired' ELSE s.state END AS state,
     s.offered_at, s.expires_at, s.decided_at, s.tenant_id = %(tenant)s AS is_ours,
     coalesce(a.is_active AND a.published_version IS NOT NULL, false) AS is_in_use"""
@@ -54,8 +55,9 @@ IDS_OF_AGENT = """
 def share(actor: Actor, share_id: UUID) -> Any:
     """A share that the actor's organization has offered, or that is offered to it or was answered by it; None for any other.
 
-    Rows have id, tenant_id (the owner's), agent_id, agent_name, owner_name, partner_subdomain, partner_name (None until it is answered),
-    state (of the table, or "expired"), offered_at, expires_at, decided_at, is_ours, is_in_use (whether the agent is, as far as we see).
+    Rows have id, tenant_id (the owner's), agent_id, agent_name, owner_name, owner_subdomain, partner_subdomain, partner_name (None until
+    it is answered), state (of the table, or "expired"), offered_at, expires_at, decided_at, is_ours, is_in_use (whether the agent is, as
+    far as we see).
     """
     return ONE.one(share=share_id, tenant=actor.tenant_id, subdomain=actor.subdomain)
 
@@ -100,6 +102,7 @@ def offer(command: OfferAgent, agent: Any, *, nonce: str, by: Actor) -> AgentSha
         agent_id=agent.id,
         agent_name=agent.name,
         owner_name=by.organization_name,
+        owner_subdomain=by.subdomain,
         partner_subdomain=command.subdomain,
         offered_by=by.id,
         expires_at=datetime.now(UTC) + LIFE,

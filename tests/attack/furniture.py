@@ -80,7 +80,7 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
             "tenant_id": own, "id": id_of(tenant, "draft"), "user_id": person, "agent_id": helper, "typed": Json({"name": word}), "expires_at": later,
         },
         "agent_shares": {
-            "tenant_id": own, "id": id_of(tenant, "share"), "agent_id": helper, "agent_name": word, "owner_name": word,
+            "tenant_id": own, "id": id_of(tenant, "share"), "agent_id": helper, "agent_name": word, "owner_name": word, "owner_subdomain": word,
             "partner_subdomain": f"partner-of-{tenant.subdomain}", "partner_name": word, "offered_by": person, "expires_at": later,
         },
         "conversation_agents": {**part, "agent_type": word, "configuration": word, "agent_id": helper, "is_active": True},
