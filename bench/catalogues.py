@@ -133,9 +133,9 @@ def _share(cursor: Any, partners: list[Row]) -> None:
     for partner in partners:
         cursor.execute(
             """
-            INSERT INTO agent_shares (tenant_id, id, agent_id, agent_name, owner_name, partner_subdomain, partner, partner_name, state,
-                offered_by, expires_at, decided_by, decided_at)
-            SELECT a.owner_tenant_id, gen_random_uuid(), a.id, a.name, o.name, p.subdomain, p.id, p.name, 'accepted',
+            INSERT INTO agent_shares (tenant_id, id, agent_id, agent_name, owner_name, owner_subdomain, partner_subdomain, partner,
+                partner_name, state, offered_by, expires_at, decided_by, decided_at)
+            SELECT a.owner_tenant_id, gen_random_uuid(), a.id, a.name, o.name, o.subdomain, p.subdomain, p.id, p.name, 'accepted',
                 a.created_by, now() + interval '30 days', %(user)s, now()
             FROM agents a JOIN tenants o ON o.id = a.owner_tenant_id, tenants p
             WHERE p.id = %(tenant)s AND o.subdomain LIKE 'neighbour-%%' AND a.published_version IS NOT NULL AND a.is_active

@@ -179,6 +179,8 @@ class Used(Owned, Protocol):
     def conversations(self) -> int: ...
     @property
     def is_offered(self) -> bool: ...
+    @property
+    def was_shared(self) -> bool: ...
 
 
 def makes_agents(actor: Acting) -> Answer:
@@ -222,7 +224,10 @@ def can_remove_agent(actor: Acting, agent: Used) -> Answer:
         return Denied("Free agents are withdrawn, not removed: organizations may have used them.")
     if agent.conversations:
         return Denied("It was used in conversations, which keep its name. It can be withdrawn.")
-    return Denied("It is shared, or an offer of it is open or expired. End that first.") if agent.is_offered else Allowed()
+    if agent.is_offered:
+        return Denied("It is shared, or an offer of it is open or expired. End that first.")
+    # whether the other one has used it is nobody's business
+    return Denied("It was shared with another organization. It can be withdrawn.") if agent.was_shared else Allowed()
 
 
 def can_switch_agent(actor: Acting, agent: Owned) -> Answer:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from portal.agents import finding, shipped
+from portal.agents import finding, services, shipped
 from portal.agents.commands import suggested_type
 from portal.config import Settings
 from portal.database import connect
@@ -323,6 +323,19 @@ def test_of_twenty_agents_of_one_type_at_once_one_is_made(app: Flask, admin: Bro
         thread.join()
     assert sorted(statuses) == [303, *[422] * 19]
     owner.execute("SELECT count(*) FROM agents WHERE agent_type = 'AT_ONCE'")
+    assert owner.fetchone() == (1,)
+
+
+def test_an_organization_has_no_more_agents_than_it_may(admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MOST", 2)
+    make(admin)
+    page = make(admin, expect=422, name="One more")
+    assert "Your organization has 2 agents, withdrawn ones included. Remove some of them first." in page.text
+    page = admin.post(
+        "agents.clone", {**admin.get("agents.show", agent_id=FREE_AGENT).form("form[action$=clone]")}, agent_id=FREE_AGENT, expect=422
+    )
+    assert "Your organization has 2 agents" in page.text
+    owner.execute("SELECT count(*) FROM agents WHERE owner_tenant_id IS NOT NULL AND name IN ('Flower advice', 'One more')")
     assert owner.fetchone() == (1,)
 
 

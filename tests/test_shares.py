@@ -589,13 +589,26 @@ def test_nobody_meets_these_jobs(acme: Browser, shared: str, owner: Any) -> None
 # What sharing means for the owner
 
 
-def test_an_agent_that_is_offered_is_not_removed_before_that_is_ended(acme: Browser, flowers: str, shared: str, owner: Any) -> None:
+def test_an_agent_that_is_offered_is_not_removed_before_that_is_ended(acme: Browser, flowers: str, offered: str, owner: Any) -> None:
     page = acme.post("agents.remove", agent_id=flowers, expect=403)
     assert "It is shared, or an offer of it is open or expired. End that first." in page.text
-    acme.post("shares.end", share_id=shared)
+    acme.post("shares.end", share_id=offered)
     acme.post("agents.remove", agent_id=flowers)
     owner.execute("SELECT count(*) FROM agent_shares")
     assert owner.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_what_another_organization_had_is_not_removed_whether_it_has_used_it_or_not(
+    acme: Browser, cast: SimpleNamespace, flowers: str, shared: str, owner: Any, used: bool
+) -> None:
+    if used:
+        rows = rows_of(cast.globex)
+        put(owner, "conversations", rows["conversations"])
+        put(owner, "conversation_agents", {**rows["conversation_agents"], "agent_id": flowers})
+    acme.post("shares.end", share_id=shared)
+    page = acme.post("agents.remove", agent_id=flowers, expect=403)
+    assert "It was shared with another organization. It can be withdrawn." in page.text
 
 
 def test_a_long_list_of_offers_says_that_there_is_more(globex: Browser, offered: str, monkeypatch: pytest.MonkeyPatch) -> None:

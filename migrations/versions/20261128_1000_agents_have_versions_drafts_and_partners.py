@@ -14,7 +14,6 @@ down_revision = "20261124_1700"
 APP, PLATFORM, WORKER = "portal_app", "portal_platform", "portal_worker"
 SUPER = "app_role() = 'super_admin'"
 OWN_AGENT = "NOT is_free_agent AND owner_tenant_id = app_tenant()"
-ANY_AGENT = f"CASE WHEN is_free_agent THEN {SUPER} ELSE app_tenant() IS NULL OR owner_tenant_id = app_tenant() END"
 OWN_VERSION = "owner_tenant_id = app_tenant()"
 ANY_VERSION = f"CASE WHEN owner_tenant_id IS NULL THEN {SUPER} ELSE app_tenant() IS NULL OR owner_tenant_id = app_tenant() END"
 MINE = "tenant_id = app_tenant() AND user_id = app_user()"
@@ -35,7 +34,6 @@ DECIDING = "state, partner, partner_name, decided_by, decided_at, ended_at"
 RULES = {
     "agents": {
         APP: [("remove", "DELETE", "", OWN_AGENT, "")],
-        PLATFORM: [("remove", "DELETE", "", ANY_AGENT, "")],
     },
     "agent_versions": {
         APP: [
@@ -208,8 +206,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(f"""
         DROP POLICY agents_remove ON agents;
-        DROP POLICY agents_platform_remove ON agents;
-        REVOKE DELETE ON agents FROM {APP}, {PLATFORM};
+        REVOKE DELETE ON agents FROM {APP};
         CREATE FUNCTION sees_agent(agent_id uuid, is_free_agent boolean, owner_tenant_id uuid) RETURNS boolean
             LANGUAGE sql STABLE PARALLEL SAFE
             AS $$ SELECT public.app_tenant() IS NOT NULL AND ($2 OR $3 = public.app_tenant()) $$;

@@ -54,6 +54,8 @@ def read_file(data: bytes) -> FileOfAgents:
     """Understand a file. Raises Invalid(file=…) with a sentence for what is no such file, else for each agent that cannot be taken."""
     try:
         document = re.sub(r"\r\n?", "\n", data.decode("utf-8-sig"))  # as it comes back from a browser; within a text JSON has none
+        if len(document.encode()) > LARGEST:
+            raise Invalid(file="This file is larger than 1 MiB. Divide it.")
         top = json.loads(document, parse_constant=_no_number, parse_int=float)
         _demand_schema(document, top)
         written = [_said(document, *one) for one in zip(_places(document), top["agents"], strict=True)]

@@ -53,7 +53,8 @@ def origin(of: Any, *, by: Actor) -> Origin | None:
 def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
     """Make an own agent that says what this one says; it is not in use before it is published.
 
-    Raises Conflict for a form that was sent before, and where somebody makes an agent of the same type at this moment.
+    Raises Invalid where the organization has too many, Conflict for a form that was sent before, and where somebody makes an agent of the
+    same type at this moment.
     """
     demand(policy.can_clone_agent(by, of))
     content = content_of(of)
@@ -61,7 +62,9 @@ def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
     about = {"comment": f"Cloned from {of.name[:150]}, version {said_version(of):,}"}
     try:
         return services.new_agent(own, nonce=nonce, by=by, **about, origin_agent_id=of.id, **_as_now(of))
-    except Invalid:  # of its type, which was free
+    except Invalid as refusal:
+        if "agent_type" not in refusal.fields:
+            raise
         raise Conflict("Somebody made an agent of the same type at this moment. Clone it once more.") from None
 
 

@@ -41,9 +41,14 @@ COLUMNS = """
 ONE = Reading(f"""
     SELECT {COLUMNS}, a.is_free_agent IS FALSE AND a.owner_tenant_id <> %(tenant)s AS is_shared, {IS_ON} AS is_on, {USED},
         EXISTS (SELECT FROM agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id AND o.state IN ('offered', 'accepted'))
-        AS is_offered, a.configuration_template::text AS configuration, a.updated_at, a.origin_agent_id, a.origin_version, a.origin_content
+        AS is_offered,
+        EXISTS (SELECT FROM agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id AND o.state = 'ended'
+            AND o.partner IS NOT NULL) AS was_shared,
+        a.configuration_template::text AS configuration, a.updated_at, a.origin_agent_id, a.origin_version, a.origin_content
     FROM {SOURCE} WHERE a.id = %(agent)s AND ({" OR ".join(f"({whose})" for whose in OWNED.values())})""")
 
+NUMBER = Reading(f"""
+    SELECT count(*) AS number FROM (SELECT FROM agents a WHERE a.owner_tenant_id = %(tenant)s LIMIT {COUNTED + 1}) AS counted""")
 USED_IN = Reading("""
     SELECT m.title, m.status, c.added_at
     FROM conversation_agents c JOIN conversations m ON m.tenant_id = c.tenant_id AND m.id = c.conversation_id
@@ -79,8 +84,13 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
 
 
 def one(tenant_id: UUID, agent_id: UUID) -> Any:
-    """One agent, free, own or shared, with its configuration (text), updated_at, origin and is_offered besides; None for any other."""
+    """One agent, free, own or shared, with its configuration (text), updated_at, origin, is_offered and was_shared; else None."""
     return ONE.one(tenant=tenant_id, agent=agent_id)
+
+
+def number_of_own(tenant_id: UUID) -> int:
+    """How many agents an organization has, withdrawn ones included; counted up to 10,001."""
+    return int(NUMBER.one(tenant=tenant_id).number)
 
 
 def used_in(tenant_id: UUID, agent_id: UUID) -> list[Any]:

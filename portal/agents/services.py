@@ -20,6 +20,8 @@ from portal.extensions import constraint_of, db, rollback
 from portal.users.services import demand
 from portal.values import sort_key
 
+MOST = 10_000  # agents of an organization
+
 
 def agent(actor: Actor, agent_id: UUID) -> Any:
     """An agent that the actor may know of, as `finding.one` tells it; None for unknown ones, neighbours' and hidden ones, all alike.
@@ -50,6 +52,8 @@ def make(command: MakeAgent, *, nonce: str, by: Actor) -> Agent:
 def new_agent(content: versions.Content, *, nonce: str, by: Actor, comment: str | None = None, **columns: Any) -> Agent:
     """An agent of the actor's organization with its first version, not in use yet. Raises as `make`."""
     free = bool(policy.changes_free_agents(by))
+    if not free and finding.number_of_own(by.tenant_id) >= MOST:
+        raise Invalid(f"Your organization has {MOST:,} agents, withdrawn ones included. Remove some of them first.")
     owner = None if free else by.tenant_id
     made = Agent(id=uuid7(), is_free_agent=free, owner_tenant_id=owner, created_by=by.id, version=0, **content._asdict(), **columns)
     made.sort_key = sort_key(made.name)

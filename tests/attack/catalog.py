@@ -46,7 +46,7 @@ RIGHTS = {
     "bulk_changes": "app: SI, platform: SI",
     "uploads": "app: SID, platform: S, worker: sD",
     "upload_parts": "app: SI",
-    "agents": "app: SIuD, platform: SIuD",
+    "agents": "app: SIuD, platform: SIu",
     "agent_versions": "app: SI, platform: SI",
     "agent_drafts": "app: SIuD, platform: SIuD, worker: sD",
     "agent_shares": "app: SIu, platform: S",
