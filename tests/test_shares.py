@@ -542,7 +542,7 @@ def test_both_audit_logs_tell_of_it_and_of_nobody_of_the_other_side(
         assert f"The organization {other.name}" in page.text
     told_here = [" ".join(item.get_text().split()) for item in acme.get("agents.show", agent_id=flowers).select(".happened p")]
     assert "The organization CANARY-globex House refused an agent that was offered" in told_here
-    assert "CANARY-acme Admin ended the sharing of an agent; organization: nothing →became CANARY-globex House" in told_here
+    assert "CANARY-acme Admin ended the sharing of an agent; organization: CANARY-globex House" in told_here
     assert app.test_cli_runner().invoke(args=["verify-audit"]).exit_code == 0
 
 

@@ -12,7 +12,7 @@ from portal.forms import CreatingForm, ModelForm
 class FileForm(ModelForm):
     command_type = TakeFile
 
-    file = FileField("File of agents")  # read from the files of the request, where no other form looks
+    file = FileField("File to import")  # read from the files of the request, where no other form looks
 
     def typed(self) -> dict[str, Any]:
         sent = request.files.get("file")

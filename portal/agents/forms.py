@@ -84,6 +84,12 @@ class AgentForm(ModelForm):
         return shown(self.configuration.data or "")
 
     @property
+    def unknown(self) -> list[str]:
+        """The keys of the document that the form does not show, at most ten."""
+        top = {one.path[0] for one in fields()}
+        return [key for key in read_configuration(self.configuration.data or "") if key not in top][:10]
+
+    @property
     def known(self) -> tuple[Setting, ...]:
         return fields()
 

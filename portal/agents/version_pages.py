@@ -66,10 +66,15 @@ def original(agent: Any, actor: Actor) -> Response:
         raise NotFound("This agent has no original that can be seen.")
     asked = asked_for(CompareOriginal)
     then = asked.against == "then"
-    old, side = (known.then, f"Version {known.number:,}") if then else (versions.latest(agent, by=actor), "Yours")
+    old, side = (known.then, f"The original then, version {known.number:,}") if then else (versions.latest(agent, by=actor), "Yours")
     found = comparing.compare(old, known.agent)
     return page(
-        "agents/original.html", agent=agent, asked=asked, origin=known, sides=(side, f"The original, version {known.now:,}"), found=found
+        "agents/original.html",
+        agent=agent,
+        asked=asked,
+        origin=known,
+        sides=(side, f"The original now, version {known.now:,}"),
+        found=found,
     )
 
 

@@ -25,15 +25,15 @@ def own(owner: Any, cast: SimpleNamespace) -> None:
 
 def taken_along(page: Page) -> str:
     page.goto("/agents")
-    page.get_by_role("link", name="Files of agents").click()
+    page.get_by_role("link", name="Import and export").click()
     with page.expect_download() as downloading:
-        page.get_by_role("link", name="Take agents along").click()
+        page.get_by_role("link", name="Export all agents").click()
     assert downloading.value.suggested_filename.startswith("agents-acme-as-of-")
     return Path(downloading.value.path()).read_text("utf-8")
 
 
 def choose(page: Page, document: str) -> None:
-    page.get_by_label("File of agents").set_input_files(
+    page.get_by_label("File to import").set_input_files(
         {"name": "agents.json", "mimeType": "application/json", "buffer": document.encode()}
     )
     page.get_by_role("button", name="Look through the file").click()
@@ -56,7 +56,7 @@ def test_a_file_is_taken_along_changed_looked_through_and_brought_in(
 
     choose(page, changed(document).replace('"calm"', '"calm",'))
     expect(page.get_by_role("alert")).to_contain_text("a key in double quotes is missing here")
-    expect(page.get_by_label("File of agents")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("File to import")).to_have_attribute("aria-invalid", "true")
     sound(page, "a file that cannot be read")
 
     choose(page, changed(document))
@@ -100,12 +100,12 @@ def test_without_script_all_of_it_works(tab: Open, cast: SimpleNamespace) -> Non
     document = taken_along(page)
     choose(page, document)
     expect(page.locator("tbody .mark")).to_have_text(["The same"])
-    page.get_by_role("link", name="Files of agents").click()
+    page.get_by_role("link", name="Import and export").click()
     choose(page, changed(document))
     expect(page.locator("ins").first).to_be_visible()
     page.get_by_role("button", name="Bring in").click()
     expect(page.get_by_text("1 agent was made and 1 agent was changed; what is new is used once it is published.")).to_be_visible()
     page.get_by_role("link", name="Flower advice").click()
     with page.expect_download() as downloading:
-        page.get_by_role("link", name="Take it along as a file").click()
+        page.get_by_role("link", name="Export as a file").click()
     assert "gently, and briefly" in Path(downloading.value.path()).read_text("utf-8")
