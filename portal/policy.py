@@ -1,6 +1,6 @@
 """Who may do what: the only file that compares roles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -292,6 +292,11 @@ def can_end_share(actor: Acting, share: Shared) -> Answer:
 def asks_for_password(role: str) -> bool:
     """Whether giving this role asks for a fresh password."""
     return rank(role) >= rank(Role.ORG_ADMIN)
+
+
+def some_ask_for_password(roles: Iterable[str]) -> bool:
+    """Whether giving one of these roles asks for a fresh password."""
+    return any(asks_for_password(role) for role in roles)
 
 
 def can_deactivate(actor: Acting, user: Account) -> Answer:

@@ -11,7 +11,7 @@ from portal.agent_files.commands import SCHEMA, SCHEMA_VERSION, BringIn, FileOfA
 from portal.agents import services as agents
 from portal.agents import versions
 from portal.agents.models import Agent
-from portal.agents.versions import Content, content_of, said_by
+from portal.agents.versions import Content, content_of
 from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
@@ -23,11 +23,12 @@ BATCH = 100  # agents that are read at once, of up to 64 KiB each
 OURS = "CASE WHEN %(free)s THEN a.is_free_agent ELSE a.owner_tenant_id = %(tenant)s END AND a.is_active"
 LAST = "JOIN agent_versions v ON v.agent_id = a.id AND v.number = a.version"
 SAID = "v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration"
-ALL = Reading(f"SELECT a.id, {SAID} FROM agents a {LAST} WHERE {OURS} AND a.id > %(after)s ORDER BY a.id LIMIT {BATCH}")
+ALL = Reading(f"""
+    SELECT a.id, {SAID} FROM agents a {LAST}
+    WHERE {OURS} AND (CAST(%(after)s AS uuid) IS NULL OR a.id > CAST(%(after)s AS uuid)) ORDER BY a.id LIMIT {BATCH}""")
 OF_TYPES = Reading(f"""
     SELECT a.id, a.version, a.agent_type AS used_as, {SAID} FROM agents a {LAST}
     WHERE {OURS} AND (a.agent_type = ANY(%(types)s) OR v.agent_type = ANY(%(types)s)) ORDER BY a.id""")
-FIRST = "00000000-0000-0000-0000-000000000000"
 OTHERS = "Somebody changed an agent since the file was compared, or the file is another one. Nothing was brought in; this is how it is now."
 COMMENT = "Brought in from a file"
 
@@ -63,7 +64,7 @@ def file_of(found: Iterable[Any]) -> Iterator[str]:
 
 def all_own(*, by: Actor) -> Iterator[Any]:
     """All own agents that are not withdrawn (of a super_admin: the free ones), as they were saved last, read in batches."""
-    after = FIRST
+    after = None
     while True:
         batch = ALL(tenant=by.tenant_id, free=_free(by), after=after)
         release()
@@ -124,7 +125,7 @@ def _changed(different: list[Fate], by: Actor) -> list[Agent]:
 def _looked(file: FileOfAgents, by: Actor) -> Looked:
     types = [one.agent_type for one in file.agents]
     rows = OF_TYPES(tenant=by.tenant_id, free=_free(by), types=types)
-    fates = [_fate(said_by(one), _own(one.agent_type, rows, types)) for one in file.agents]
+    fates = [_fate(content_of(one), _own(one.agent_type, rows, types)) for one in file.agents]
     told = [[*fate.content, fate.now and [str(fate.now.id), fate.now.version]] for fate in fates]
     return Looked(file.document, fates, fingerprint(json.dumps(told)).hex())
 

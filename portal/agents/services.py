@@ -42,7 +42,7 @@ def make(command: MakeAgent, *, nonce: str, by: Actor) -> Agent:
     Raises Invalid(agent_type=…) where an active agent of the same owner has this type, Conflict for a form that was sent before.
     """
     demand(policy.makes_agents(by))
-    made = new_agent(versions.said_by(command), nonce=nonce, by=by, comment=command.comment, is_enabled=command.is_enabled)
+    made = new_agent(versions.content_of(command), nonce=nonce, by=by, comment=command.comment, is_enabled=command.is_enabled)
     if command.publish:
         put_in_use(made, made.version, by=by)
     drafts.forget(None, by=by)
@@ -73,7 +73,7 @@ def edit(command: EditAgent, of: Any, *, by: Actor) -> Agent:
     of = locked(of)
     if of.version != command.version:
         raise Conflict("Somebody else saved this agent while you were writing.")
-    versions.save(of, versions.said_by(command), by=by, comment=command.comment)
+    versions.save(of, versions.content_of(command), by=by, comment=command.comment)
     if command.publish:
         put_in_use(of, of.version, by=by)
     drafts.forget(of.id, by=by)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import policy
 from portal.actor import Actor
-from portal.agents.commands import AgentData, NameVersion
+from portal.agents.commands import NameVersion
 from portal.agents.models import Agent, AgentVersion
 from portal.audit import services as audit
 from portal.database.reading import Reading
@@ -57,13 +57,8 @@ class Saved(NamedTuple):
 
 
 def content_of(row: Any) -> Content:
-    """What an agent's row or a version says."""
+    """What an agent's row, a version or a command says."""
     return Content(*(getattr(row, name) for name in Content._fields))
-
-
-def said_by(command: AgentData) -> Content:
-    """What a command wants an agent to say."""
-    return content_of(command)
 
 
 def latest(of: Any, *, by: Actor) -> Content:

@@ -356,7 +356,7 @@ def undo(command: Undo, act: BulkAct, *, by: Actor) -> Done | Job:
     seen = told(act)
     _demand_open(seen)
     roles = select(BulkChange.old_role).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id).distinct()
-    if act.act == "role" and any(policy.asks_for_password(str(role)) for role in db.session.execute(roles).scalars()):
+    if act.act == "role" and policy.some_ask_for_password(map(str, db.session.execute(roles).scalars())):
         auth.confirm(command, by=by)
     if seen.changed > MOST:
         return jobs.ask("users.undo_bulk", by=by, arguments={"act": str(act.id)})

@@ -51,7 +51,7 @@ def _page(upload: Upload, form: BeginForm, status: int = 200) -> Response:
     number = _part_asked_for()
     fates = services.fates(upload, number)
     last = (report["lines"] - 1) // services.BATCH if report else 0
-    asks = bool(report and any(policy.asks_for_password(role) for role in report["roles"]))
+    asks = bool(report and policy.some_ask_for_password(report["roles"]))
     shown: dict[str, Any] = {"job": job, "report": report, "fates": fates, "number": number, "last": last, "asks_for_password": asks}
     return page("imports/show.html", status=status, upload=upload, form=form, **shown)
 

@@ -153,7 +153,7 @@ def begin(command: BeginImport, upload: Upload, *, by: Actor) -> Job:
     report = looked.report if looked else None
     if not report or report["refused"] or not report["good"]:
         raise Invalid("This file cannot be imported: it has not been looked through to its end, or some of its lines are refused.")
-    if any(policy.asks_for_password(role) for role in report["roles"]):
+    if policy.some_ask_for_password(report["roles"]):
         auth.confirm(command, by=by)
     # whoever begins at the same moment waits here; nobody may change a row of this table, so the organization's is the one to lock
     users.lock_organization(by.tenant_id)
