@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from portal.agents.configuration import Configuration, demand, fields, merged, shown
 from portal.agents.shipped import shipped
 from portal.errors import Invalid
-from portal.values import members, pretty, raw_value, read_configuration, rewritten
+from portal.values import member, members, pretty, read_configuration, rewritten
 
 # A document in any layout, written by what remembers where each value stands.
 
@@ -26,6 +26,12 @@ LAYOUTS = {
     "tabs": ("\t", "", ": "),
     "wide": ("    ", "", " : "),
 }
+
+
+def raw_value(written: str, path: tuple[str | int, ...]) -> str | None:
+    """The text of what stands at a path."""
+    found = member(written, path)
+    return written[found.at : found.end] if found else None
 
 
 class Written(str):

@@ -11,7 +11,7 @@ from portal.actor import Actor
 from portal.agents import services, versions
 from portal.agents.commands import NameVersion
 from portal.agents.models import Agent
-from portal.agents.versions import Content, content_of
+from portal.agents.versions import Content, content_of, said_version
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
 from portal.users.services import demand
@@ -36,11 +36,6 @@ class Origin:
     @property
     def has_moved_on(self) -> bool:
         return self.now is not None and self.now != self.number and content_of(self.agent) != self.then
-
-
-def said_version(agent: Any) -> int:
-    """The number of the version that an agent's row says."""
-    return int(agent.published_version or agent.version)
 
 
 def origin(of: Any, *, by: Actor) -> Origin | None:

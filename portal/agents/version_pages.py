@@ -27,7 +27,7 @@ def history(agent: Any, actor: Actor) -> Response:
 @requires(policy.can_edit_agent)
 def compare(agent: Any, actor: Actor) -> Response:
     asked = asked_for(CompareVersions)
-    pair = asked.old or clones.said_version(agent), asked.new or agent.version
+    pair = asked.old or versions.said_version(agent), asked.new or agent.version
     old, new = (versions.version(agent, number, by=actor) for number in pair)
     sides = f"Version {old.number:,}", f"Version {new.number:,}"
     return page("agents/compare.html", agent=agent, asked=asked, old=old, new=new, sides=sides, found=comparing.compare(old, new))

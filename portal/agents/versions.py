@@ -61,6 +61,11 @@ def content_of(row: Any) -> Content:
     return Content(*(getattr(row, name) for name in Content._fields))
 
 
+def said_version(agent: Any) -> int:
+    """The number of the version that an agent's row says."""
+    return int(agent.published_version or agent.version)
+
+
 def latest(of: Any, *, by: Actor) -> Content:
     """What was saved last, published or not. One statement where that is not what is in use."""
     return content_of(of) if of.published_version in (None, of.version) else content_of(version(of, of.version, by=by))

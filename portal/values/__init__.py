@@ -6,7 +6,7 @@ from portal.values.addresses import Address, known_parts
 from portal.values.configurations import Number, json_sentence, line_and_column, read_configuration
 from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
-from portal.values.documents import Member, json_text, member, members, pretty, raw_value, rewritten
+from portal.values.documents import Member, json_text, member, members, pretty, rewritten
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
@@ -87,7 +87,6 @@ __all__ = [
     "password_fault",
     "password_strength",
     "pretty",
-    "raw_value",
     "read_configuration",
     "read_csv",
     "reserved_subdomains",

@@ -54,12 +54,6 @@ def member(written: str, path: Path) -> Member | None:
     return found
 
 
-def raw_value(written: str, path: Path) -> str | None:
-    """The text of the value at a path, exactly as it is written; None where nothing stands there."""
-    found = member(written, path)
-    return written[found.at : found.end] if found else None
-
-
 def pretty(written: str) -> str:
     """A document with each value in a line of its own, indented by 2; order, numbers and texts as they are written."""
     return _laid_out(written, "\n", UNIT)
