@@ -47,9 +47,9 @@ def register() -> Response:
 @blueprint.post("/register/address")
 @public
 def register_address() -> Response:
-    """The address part of the form, in the fields of the country that was chosen."""
+    """The fields of the address that the chosen country has, with what was typed."""
     services.refuse_when_closed()
-    return page("organizations/_address.html", **_shown(RegistrationForm()))
+    return page("organizations/_address_fields.html", **_shown(RegistrationForm()))
 
 
 @blueprint.get("/register/subdomain")
@@ -94,10 +94,9 @@ def edit_settings(tenant: Any, actor: Actor) -> Response:
 @blueprint.post("/settings/address")
 @requires(policy.administers_organization)
 def settings_address() -> Response:
-    """The address part of the settings, in the fields of the country that was chosen."""
+    """The fields of the address that the chosen country has, with what was typed."""
     form = SettingsForm()
-    parts = form.address.form.show_parts()
-    return page("organizations/_address.html", form=form, address_fields=parts, address_url=address("organizations.settings_address"))
+    return page("organizations/_address_fields.html", form=form, address_fields=form.address.form.show_parts())
 
 
 def _settings_page(form: SettingsForm, tenant: Any, *, status: int = 200) -> Response:

@@ -202,7 +202,7 @@ def fill_in(page: Page, organization: dict[str, Any]) -> None:
     country = page.get_by_label("Country", exact=True)
     if country.evaluate("select => select.selectedOptions[0].textContent") != organization["country"]:
         country.select_option(label=organization["country"])
-        expect(page.locator("#address")).to_have_attribute("data-announce", re.compile(organization["country"]))
+        expect(page.locator("#address-fields")).to_have_attribute("data-announce", re.compile(organization["country"]))
     for key, value in organization["address"].items():
         control = page.locator(f"[name='address-{key}']")
         expect(control).to_be_visible()

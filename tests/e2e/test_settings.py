@@ -78,9 +78,14 @@ def test_the_keyboard_alone_changes_the_settings(tab: Open, cast: SimpleNamespac
         page.keyboard.press("Tab")
         name = page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()")
         if name == "address-country":
-            page.keyboard.type("Irel")
-            expect(page.locator("#address")).to_have_attribute("data-announce", re.compile("Ireland"))
-            page.locator("[name=address-country]").focus()  # htmx has swapped the fieldset; the browser's own focus follows its id
+            country = page.locator("[name=address-country]")
+            for _ in range(20):  # a browser forgets the first letters when the next one comes more than a second later
+                page.keyboard.type("Irel")
+                if country.input_value() == "IE":
+                    break
+                page.wait_for_timeout(1_500)
+            expect(page.locator("#address-fields")).to_have_attribute("data-announce", re.compile("Ireland"))
+            expect(country).to_be_focused()
         elif name in answers:
             page.keyboard.type(answers.pop(name))
         elif name == "Save":
