@@ -1,17 +1,21 @@
 """How templates become pages: what never differs is settled when they are compiled, and what is shown is escaped without a detour."""
 
+import contextvars
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
+from operator import itemgetter
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from flask import Flask
+from flask import Flask, current_app
 from flask.templating import Environment
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context, Macro
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, _escape_inner, escape
 
 INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -31,15 +35,61 @@ class Settled(Extension):
         source = CONSTANT.sub(r"(\2|\1)", source)
         return ALONE.sub(r"\1\n\3", INDENTATION.sub("", source)) if (name or "").endswith(".html") else source
 
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        if not (stream.name or "").endswith(".html"):
+            return stream
+        return (token._replace(value=plain(token.value)) if token.type == "data" else token for token in stream)
+
 
 class Writer(CodeGenerator):
-    """Compiles `{{ … }}` to `escaped`; what Jinja itself writes makes a Markup of each part, only to join it to the page."""
+    """Compiles `{{ … }}` to `escaped`; what Jinja itself writes makes a Markup of each part, only to join it to the page.
+
+    Parts that follow each other leave together: each would pass through all the layouts of its page.
+    """
+
+    def write_commons(self) -> None:
+        super().write_commons()
+        self.writeline("escaped, together = environment.escaped, environment.together")
+
+    def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
+        alone = frame.buffer is not None or len(node.nodes) == 1
+        frame.buffer = frame.buffer if alone else "yield together"  # so that Jinja writes yield together.extend((…))
+        super().visit_Output(node, frame)
+        frame.buffer = frame.buffer if alone else None
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         if frame.eval_ctx.autoescape and not frame.eval_ctx.volatile and finalize.src is None:
-            self.write("environment.escaped(")
+            self.write("escaped(")
         else:
             super()._output_child_pre(node, frame, finalize)
+
+
+class Together:
+    """What `Writer` takes for a list that parts are put into."""
+
+    append = staticmethod(str)
+    extend = staticmethod("".join)
+
+
+class Parts(NodeTransformer):
+    """Puts what a page includes by name into it, as if it had been written there: an include costs more than most parts themselves."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+
+    def visit_Include(self, node: nodes.Include) -> nodes.Node:
+        if not isinstance(node.template, nodes.Const) or node.ignore_missing or not node.with_context:
+            return node
+        loader = self.environment.loader
+        assert loader is not None
+        source, filename, _ = loader.get_source(self.environment, node.template.value)
+        part = self.visit(self.environment.parse(source, node.template.value, filename))
+        return nodes.Scope(part.body).set_lineno(node.lineno, override=True)
+
+
+def plain(html: str) -> str:
+    """HTML with references in place of all that is not ASCII: one “ makes Python keep a whole page in two bytes a letter."""
+    return html.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def escaped(shown: Any) -> str:
@@ -47,6 +97,35 @@ def escaped(shown: Any) -> str:
     if type(shown) is str:
         return _escape_inner(shown)
     return shown if type(shown) is Markup else escape(shown)
+
+
+class Mark(Markup):
+    """Where the text of a cell will stand. A template may show it and nothing else: what it decides depends on the row's kind."""
+
+    def __bool__(self, *other: object) -> bool:
+        raise TypeError("A row's template decides by its kind, not by its cells.")
+
+    __eq__ = __ne__ = __len__ = __iter__ = __bool__  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+
+MARK = re.compile("\0([0-9]+)\0")
+
+
+def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
+    """The rows of a table: `template` is rendered once for each kind of row, and the cells are put into that, escaped.
+
+    Each row is (kind, cells), two named tuples that the template sees as `kind` and `cells`; a kind has to be hashable, cells are texts.
+    A page has dozens of rows and a few kinds, which the pages after it have too.
+    """
+    pattern = cast(Templates, current_app.jinja_env).pattern
+    drawn = [pattern(template, kind, type(cells))([_in_html(cell) for cell in cells]) for kind, cells in rows]
+    return Markup("".join(drawn))  # noqa: S704  (escaped cell by cell)
+
+
+def _in_html(cell: str) -> str:
+    html = cell if type(cell) is Markup else _escape_inner(cell)
+    return html if html.isascii() else plain(html)
 
 
 KINDS = {"PasswordField": "password", "TextAreaField": "textarea", "SelectField": "select"}
@@ -157,6 +236,23 @@ class Templates(Environment):
     code_generator_class = Writer
     context_class = Calls
     escaped = staticmethod(escaped)
+    together = Together
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pattern: Callable[[str, Any, Any], Callable[[list[str]], str]] = lru_cache(maxsize=1024)(self._pattern)
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        return str(super()._generate(Parts(self).visit(source), *args, **kwargs))
+
+    def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[list[str]], str]:
+        """What fills in a row of this kind. Rendered away from any request: a pattern knows nothing of whoever asks first."""
+        marks = cells._make(Mark(f"\0{number}\0") for number in range(len(cells._fields)))
+        html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=marks)
+        parts = MARK.split(html)  # text, a mark's number, text, …
+        texts, order = tuple(parts[::2]), [int(part) + len(parts[::2]) if at % 2 else at // 2 for at, part in enumerate(parts)]
+        put = itemgetter(*order)
+        return lambda cells: "".join(put((*texts, *cells)))
 
     def make_globals(self, d: Any) -> Any:
         return self.globals if not d else super().make_globals(d)
@@ -165,4 +261,5 @@ class Templates(Environment):
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension(Settled)
     app.jinja_env.filters["url_for"] = cache(app.url_map.bind("").build)
-    app.jinja_env.globals.update(control=control, hidden_fields=hidden_fields, options=options, options_among=options_among)
+    looks: tuple[Callable[..., Any], ...] = (control, hidden_fields, options, options_among, rows_of)
+    app.jinja_env.globals.update({look.__name__: look for look in looks})

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from portal import policy
 from portal.audit.sentences import sentence
 from portal.config import Settings
+from portal.rendering import plain
 from portal.signing import csrf_token
 from portal.values import countries, country_name, zone
 
@@ -84,7 +85,7 @@ def _country_options() -> tuple[str, dict[str, int]]:
     for code, name in (("", "Choose a country"), *countries()):
         text += Markup('<option value="{}"').format(code)
         ends[code] = len(text)
-        text += Markup(">{}</option>").format(name)
+        text += plain(Markup(">{}</option>").format(name))
     return text, ends
 
 

@@ -22,6 +22,7 @@ from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
+from portal.users.rows import rows as drawn
 from portal.values import csv_line
 from portal.words import times
 
@@ -32,7 +33,6 @@ COLUMNS = {
 }  # fmt: skip
 AT_FIRST = ("name", "email", "role", "state", "last_sign_in")  # a line each in a window of 1280
 STATES = {"active": "Active", "deactivated": "Deactivated", "invited": "Invited", "waiting": "Waiting to be accepted", "removed": "Removed"}
-MARKS = {"active": "on", "invited": "wait", "waiting": "wait", "deactivated": "off", "removed": "off"}
 VERIFIED = {"yes": "E-mail confirmed", "no": "E-mail not confirmed"}
 SIGNED_IN = {
     "never": "Never signed in",
@@ -49,15 +49,16 @@ EXPORTED = ("id", "first_name", "last_name", "username", "email", "email_confirm
 def index(actor: Actor) -> Response:
     asked = asked_for(FindUsers)
     rows = int(asked.rows or actor.table_rows or finding.ROWS)
-    found = finding.find(actor.tenant_id, asked, rows)
+    found, shown = finding.find(actor.tenant_id, asked, rows), _shown(actor)
     return page_or_fragment(
         "users/index.html",
         "users/_table.html",
         asked=asked,
         found=found,
+        drawn=drawn(found.rows, actor, shown, times(), _backed(request.query_string.decode("ascii", "ignore"))),
         rows=rows,
         row_choices=ROWS,
-        shown=_shown(actor),
+        shown=shown,
         columns=COLUMNS,
         states=STATES,
         verified=VERIFIED,
@@ -66,10 +67,6 @@ def index(actor: Actor) -> Response:
         roles=policy.grantable_roles(actor),
         known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
         to=lambda **other: _address(asked.query(**other)),
-        role_form=None,
-        marks=MARKS,
-        tell=times(),
-        backed=_backed(request.query_string.decode("ascii", "ignore")),
     )
 
 
@@ -243,8 +240,8 @@ def _answer(done: bool, form: RoleForm, user: User, actor: Actor, notice: str) -
 
 def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
     back = _back()
-    said = {"shown": _shown(actor), "columns": COLUMNS, "roles": policy.grantable_roles(actor), "back": back, "backed": _backed(back)}
-    return {"user": user, "role_form": form, "marks": MARKS, "tell": times(), **said}
+    [(kind, cells)] = drawn([user], actor, _shown(actor), times(), _backed(back))
+    return {"user": user, "kind": kind, "cells": cells, "role_form": form, "roles": policy.grantable_roles(actor), "back": back}
 
 
 def _of_user(user: Any, actor: Actor) -> dict[str, Any]:
