@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from uuid_utils.compat import uuid7
 
@@ -19,6 +19,11 @@ from portal.extensions import db
 
 LIFE = timedelta(days=30)  # since the last letter
 MOST_FIELDS, LARGEST = 50, 524_288  # bytes of all fields as they are stored: what no form takes need not be kept
+
+DRAFTS = AgentDraft.__table__.c
+FORGET = delete(AgentDraft.__table__).where(
+    DRAFTS.tenant_id == bindparam("tenant"), DRAFTS.user_id == bindparam("user"), DRAFTS.agent_id.is_not_distinct_from(bindparam("agent"))
+)
 
 
 def keep(typed: dict[str, str], of: Any, *, nonce: str = "", by: Actor) -> datetime | None:
@@ -45,7 +50,7 @@ def draft(agent_id: UUID | None, *, by: Actor) -> AgentDraft | None:
 
 def forget(agent_id: UUID | None, *, by: Actor) -> None:
     """Throw the actor's draft away."""
-    db.session.execute(delete(AgentDraft).where(*_mine(agent_id, by)))
+    db.session.execute(FORGET, {"tenant": by.tenant_id, "user": by.id, "agent": agent_id})
 
 
 def _is_saved(typed: dict[str, str], of: Any, by: Actor) -> bool:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from portal import policy
@@ -28,6 +28,8 @@ LIST = Reading(f"""
 ONE = Reading(f"""
     SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration
     FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
+LOCK = select(Agent).where(Agent.id == bindparam("agent")).with_for_update().execution_options(populate_existing=True)
+ADD = insert(AgentVersion.__table__)
 NO_SUCH = "There is no such version of this agent."
 TAKEN_SINCE = (
     "Version {number:,}, which was saved last, has the type {agent_type}, which another active agent of yours has by now. "
@@ -149,11 +151,8 @@ def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, r
     if of.published_version is None:
         _say(of, content)
     flush(of.agent_type)
-    about = {"comment": comment, "restored_from": restored_from}
-    db.session.add(
-        AgentVersion(agent_id=of.id, number=of.version, owner_tenant_id=of.owner_tenant_id, saved_by=by.id, **content._asdict(), **about)
-    )
-    db.session.flush()
+    which = {"agent_id": of.id, "number": of.version, "owner_tenant_id": of.owner_tenant_id, "saved_by": by.id}
+    db.session.execute(ADD, {**which, **content._asdict(), "comment": comment, "restored_from": restored_from})
 
 
 def put_in_use(of: Agent, number: int, *, by: Actor) -> None:
@@ -173,8 +172,7 @@ def put_in_use(of: Agent, number: int, *, by: Actor) -> None:
 
 def locked(of: Any) -> Agent:
     """The agent as it is now, kept from others until the transaction ends. Raises NotFound where it was removed meanwhile."""
-    found = select(Agent).where(Agent.id == of.id).with_for_update().execution_options(populate_existing=True)
-    agent = db.session.execute(found).scalar_one_or_none()
+    agent: Agent | None = db.session.execute(LOCK, {"agent": of.id}).scalar_one_or_none()
     if agent is None:
         raise NotFound
     return agent

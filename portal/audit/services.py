@@ -39,6 +39,8 @@ NEWEST = text("""
     SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 0));
     SELECT seq, hash FROM audit_entries WHERE tenant_id = CAST(:tenant AS uuid) ORDER BY seq DESC LIMIT 1""")
 
+ADD = insert(AuditEntry.__table__)
+
 
 def record(
     action: str,
@@ -71,7 +73,7 @@ def record(
         "network": by.origin.network if by else network,
         "previous_hash": bytes(newest.hash) if newest else None,
     }
-    db.session.execute(insert(AuditEntry).values(**entry, hash=hash_of(entry)))
+    db.session.execute(ADD, {**entry, "hash": hash_of(entry)})
 
 
 def record_once(action: str, *, tenant_id: UUID, object_id: UUID, **about: Any) -> None:
