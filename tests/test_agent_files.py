@@ -15,8 +15,9 @@ from flask import Flask
 
 from portal.agent_files import commands, services
 from portal.agents import shipped
+from portal.audit import services as audit
 from portal.config import Settings
-from portal.database import connect
+from portal.database import connect, tenancy
 from portal.errors import Invalid
 from portal.testing.browser import Browser, Page
 from tests.attack.furniture import FREE_AGENT, agent, id_of, put, rows_of
@@ -565,6 +566,22 @@ def test_the_same_form_sent_twice_makes_once(admin: Browser, owner: Any, cast: S
     assert own(owner, cast.acme) == {"CANARY_ACME": ("Canary_Acme", 2, 1), "FLOWERS": ("Flowers", 1, None)}
     bring(admin, look(admin, file(one("STONES"))), nonce="")
     assert "STONES" in own(owner, cast.acme)
+
+
+@pytest.mark.parametrize(("publish", "entries"), [("", 1), ("y", 2)])
+def test_of_the_statements_only_the_entries_of_the_audit_log_become_more_with_the_agents(
+    app: Flask, admin: Browser, owner: Any, cast: SimpleNamespace, publish: str, entries: int
+) -> None:
+    counts = list[int]()
+    for word, number in (("FEW", 2), ("MANY", 12)):
+        page = look(admin, file(*(one(f"{word}_{n}") for n in range(number))))
+        with counted(app) as statements:
+            bring(admin, page, publish=publish)
+        counts.append(len(statements))
+    assert counts[1] - counts[0] == 10 * entries
+    assert len(noted(owner, cast.acme)) == 14 * entries + 2
+    with app.app_context(), tenancy.bound(None, pool="platform"):
+        assert [chain.broken for chain in audit.verify()] == [None] * 4
 
 
 def test_all_or_nothing_is_written(admin: Browser, owner: Any, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

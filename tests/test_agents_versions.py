@@ -987,3 +987,38 @@ def test_agents_of_others_are_not_deleted_nor_published(roles: Any, cast: Simple
         beyond = roles.app.do_as(acme.admin, "UPDATE agents SET published_version = %s WHERE id = %s", [number, mine])
         assert beyond.refused == NOT_A_VERSION
     assert roles.app.do_as(acme.admin, delete, [mine]).answer == 1
+
+
+# How much is kept
+
+
+def test_an_agent_with_the_most_versions_gets_no_further_one_and_goes_on_as_a_clone(
+    admin: Browser, owner: Any, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "MOST", 3)
+    save(admin, own, name="Second")
+    save(admin, own, name="Third")
+    form = admin.get("agents.edit", agent_id=own).form(f"main form[action='/agents/{own}/edit']")
+    page = admin.post("agents.edit", {**form, "name": "Fourth"}, agent_id=own, expect=422)
+    assert "This agent has 3 versions, and more are not kept. Clone it, and go on with the clone." in page.text
+    assert page.form(f"main form[action='/agents/{own}/edit']")["name"] == "Fourth"
+    admin.post("agents.edit", {**form, "publish": "y"}, agent_id=own)  # nothing was changed: what was saved last is put into use
+    assert published(owner, own) == (3, 3)
+    clone = made(admin.post("agents.clone", {}, agent_id=own))
+    save(admin, clone, name="Fourth")
+    assert published(owner, clone) == (None, 2)
+
+
+def test_of_many_drafts_the_one_that_was_touched_longest_ago_goes(
+    app: Flask, cast: SimpleNamespace, admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.agents.drafts.MOST", 2)
+    ids = [made(make(admin, name=f"Number {place}")) for place in range(3)]
+    other = Browser(app).sign_in(cast.acme.admin2)
+    other.post("agents.keep_draft", {"name": "Another's", "version": "1"}, agent_id=ids[0])
+    kept = "SELECT agent_id FROM agent_drafts WHERE typed->>'name' = 'Mine' ORDER BY agent_id"
+    for touched, stay in ((0, [0]), (1, [0, 1]), (0, [0, 1]), (2, [0, 2])):
+        admin.post("agents.keep_draft", {"name": "Mine", "version": "1"}, agent_id=ids[touched])
+        owner.execute(kept)
+        assert [str(row[0]) for row in owner.fetchall()] == sorted(ids[place] for place in stay)
+    assert one(owner, "SELECT count(*) FROM agent_drafts WHERE typed->>'name' = 'Another''s'") == 1

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
+from portal import policy
 from portal.agents import finding
 from portal.config import Settings
 from portal.database import connect
@@ -587,6 +588,22 @@ def test_nobody_meets_these_jobs(acme: Browser, shared: str, owner: Any) -> None
 
 
 # What sharing means for the owner
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_whoever_switches_what_is_no_longer_shared_learns_of_it(
+    globex: Browser, cast: SimpleNamespace, owner: Any, flowers: str, shared: str, on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the share ends between the look at the agent and the switch."""
+    if on:
+        globex.post("agents.switch", {"on": "0"}, agent_id=flowers)
+    may = policy.can_switch_agent
+    end = "UPDATE agent_shares SET state = 'ended', ended_at = now() WHERE id = %s"
+    monkeypatch.setattr(policy, "can_switch_agent", lambda *about: (owner.execute(end, (shared,)), may(*about))[1])
+    told = globex.post("agents.switch", {"on": "1" if on else "0"}, agent_id=flowers, expect=409)
+    assert "Your organization lost this agent at this moment. Nothing was switched." in told.text
+    owner.execute("SELECT is_on FROM tenant_agents WHERE agent_id = %s", (flowers,))
+    assert owner.fetchall() == ([(False,)] if on else [])
 
 
 def test_an_agent_that_is_offered_is_not_removed_before_that_is_ended(acme: Browser, flowers: str, offered: str, owner: Any) -> None:
