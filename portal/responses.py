@@ -11,6 +11,7 @@ from flask import (
     Response,
     current_app,
     flash,
+    g,
     jsonify,
     make_response,
     redirect,
@@ -29,7 +30,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.urls import iri_to_uri
 
-from portal import extensions, words
+from portal import extensions
 from portal.config import LOCAL_HOSTS
 from portal.errors import Conflict, NotFound, Refusal, Unavailable
 
@@ -209,8 +210,11 @@ def _in_the_form_asked_for(status: int, message: str, fields: dict[str, str], wh
 
 def _is_signed_in(status: int) -> bool:
     """Whether somebody who is signed in reads this, looked up now where nobody was before; not after a fault, and where none can be."""
+    if status >= 500:
+        known = g.get("_login_user")
+        return known is not None and bool(known.is_authenticated)
     try:
-        return bool(words.reader() or (status < 500 and current_user.is_authenticated))
+        return bool(current_user.is_authenticated)
     except (DBAPIError, PoolTimeout):
         return False
 

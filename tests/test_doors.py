@@ -217,6 +217,16 @@ def test_whoever_is_signed_in_keeps_the_navigation_where_something_is_refused(
     assert not outside.select("nav.sidenav")
 
 
+def test_whoever_is_signed_in_keeps_the_navigation_after_a_fault(
+    app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(app).sign_in(cast.acme.user)
+    monkeypatch.setattr("portal.agents.finding.find", lambda *_, **__: 1 / 0)
+    page = browser.get("agents.index", expect=500)
+    assert [link["href"] for link in page.select("nav.sidenav a")] == ["/", "/agents"]
+    assert "Something went wrong on our side" in page.heading
+
+
 def test_a_database_that_is_away_is_a_503_that_says_so(cluster: Any, database: str, tmp_path: Any) -> None:
     name = f"{database}_away"
     cluster.create_database(name, template="portal_template")

@@ -27,10 +27,7 @@ from portal.invitations import services as invitations
 from portal.mail_links import services as mail_links
 from portal.processes import environment
 from portal.testing.browser import Browser
-from tests.test_access_codes import make
-from tests.test_auth import attempt
-from tests.test_invitations import WHO, invite, link_in
-from tests.test_organizations import send, typed
+from tests.steps import WHO, attempt, invite, link_in, make_code, send, typed
 
 WRONG = "a wrong guess at it"
 
@@ -191,7 +188,7 @@ def test_whoever_enters_by_another_door_leaves_no_session_of_somebody_else_behin
         link = link_in(invite(admin, "mara@x.example"))
         browser.post(link, {**browser.get(link).form(), **WHO})
     elif way == "a code":
-        browser.post("access_codes.join", {"organization": "acme", "code": make(admin), **WHO, "email": "mara@x.example"})
+        browser.post("access_codes.join", {"organization": "acme", "code": make_code(admin), **WHO, "email": "mara@x.example"})
     else:
         send(browser, typed())
     thief = Browser(app)
