@@ -58,7 +58,28 @@ def test_a_known_browser_has_one_count_however_often_its_cookie_is_written(app: 
 @given(
     st.lists(
         st.sampled_from(
-            [b"%", b"%2", b"%22", b"%2C", b"%2c", b"%3A", b"%0D", b"%0D%0A", b"%0A", b"%25", b"%26", b"2", b"C", b"=", b"&", b"+", b"a"]
+            [
+                b"%",
+                b"%2",
+                b"%22",
+                b"%2C",
+                b"%2c",
+                b"%3A",
+                b"%0D",
+                b"%0D%0A",
+                b"%0A",
+                b"%25",
+                b"%2522",
+                b"%252C",
+                b"%%0D%0A",
+                b"%26",
+                b"2",
+                b"C",
+                b"=",
+                b"&",
+                b"+",
+                b"a",
+            ]
         )
     )
 )
