@@ -200,18 +200,18 @@ class Saved:
 
 
 def _saving(catalogue: Catalogue, turns: int) -> Table:
-    """Each document saved again and again, each time as another version of the same agent."""
+    """Each document saved again and again, each time as another version of an agent that is only this document's."""
     admin = catalogue.readers["harbour"]
-    editor = Editor(admin)
+    editors = [Editor(admin, place) for place in range(4)]
     kinds = {
-        "prose, as JSON": (_prose, editor.as_json),
-        "prose, in the form": (_prose, editor.as_form),
-        "many keys, as JSON": (_keys, editor.as_json),
-        "numbers, as JSON": (_numbers, editor.as_json),
+        "prose, as JSON": (_prose, editors[0], editors[0].as_json),
+        "prose, in the form": (_prose, editors[1], editors[1].as_form),
+        "many keys, as JSON": (_keys, editors[2], editors[2].as_json),
+        "numbers, as JSON": (_numbers, editors[3], editors[3].as_json),
     }
     figures = {kind: Saved() for kind in kinds}
     for turn in range(turns + 1):
-        for kind, (document, form) in kinds.items():
+        for kind, (document, editor, form) in kinds.items():
             documents = [document(turn * SAVES + number) for number in range(SAVES + 1)]
             requests = [admin.request(editor.path, sent) for sent in form(documents)]
             found = figures[kind] if turn else Saved()  # before it everything was loaded and built once
@@ -256,9 +256,9 @@ def _note(figures: Saved, server: Server, requests: list[bytes]) -> None:
 class Editor:
     """The editor's form of an agent, as a browser would send it for one version after the other."""
 
-    def __init__(self, reader: Visitor | Browser) -> None:
-        link = reader.get("/agents?owner=own&state=on").select_one("tbody th a")
-        assert link is not None
+    def __init__(self, reader: Visitor | Browser, place: int = 0) -> None:
+        """Of the agent at this place of the list of own ones that are on."""
+        link = reader.get("/agents?owner=own&state=on").select("tbody th a")[place]
         self.path = f"{link['href']}/edit"
         form = reader.get(self.path).select_one(f"form[action='{self.path}']")
         assert form is not None

@@ -13,7 +13,7 @@ from flask_login import LoginManager
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import ORMExecuteState, SessionTransaction
 
 from portal.config import Settings
@@ -102,6 +102,11 @@ def _forget_writes(session: PortalSession, transaction: SessionTransaction) -> N
 def constraint_of(error: IntegrityError) -> str | None:
     """The name of the constraint that a statement broke."""
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+
+
+def was_refused(error: ProgrammingError) -> bool:
+    """Whether row level security refused a row, or a right was missing."""
+    return getattr(error.orig, "pgcode", None) == "42501"
 
 
 def afterwards(act: Callable[[], None]) -> None:

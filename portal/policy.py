@@ -178,9 +178,7 @@ class Used(Owned, Protocol):
     @property
     def conversations(self) -> int: ...
     @property
-    def is_offered(self) -> bool: ...
-    @property
-    def was_shared(self) -> bool: ...
+    def is_offered(self) -> bool | None: ...
 
 
 def makes_agents(actor: Acting) -> Answer:
@@ -227,7 +225,7 @@ def can_remove_agent(actor: Acting, agent: Used) -> Answer:
     if agent.is_offered:
         return Denied("It is shared, or an offer of it is open or expired. End that first.")
     # whether the other one has used it is nobody's business
-    return Denied("It was shared with another organization. It can be withdrawn.") if agent.was_shared else Allowed()
+    return Allowed() if agent.is_offered is None else Denied("It was shared with another organization. It can be withdrawn.")
 
 
 def can_switch_agent(actor: Acting, agent: Owned) -> Answer:

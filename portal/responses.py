@@ -11,6 +11,7 @@ from flask import (
     Response,
     current_app,
     flash,
+    g,
     jsonify,
     make_response,
     redirect,
@@ -21,6 +22,7 @@ from flask import (
     url_for,
 )
 from flask.globals import request_ctx
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -202,8 +204,19 @@ def _in_the_form_asked_for(status: int, message: str, fields: dict[str, str], wh
     if wants_fragment():
         html = render_template("errors/_notice.html", message=message, who_helps=who_helps)
         return make_response(html, status, {"HX-Retarget": "#notices", "HX-Reswap": "innerHTML"})
-    page = {"title": title, "message": message, "who_helps": who_helps, "retry_after": retry_after}
+    page = {"title": title, "message": message, "who_helps": who_helps, "retry_after": retry_after, "signed_in": _is_signed_in(status)}
     return make_response(render_template("errors/page.html", status=status, **page), status)
+
+
+def _is_signed_in(status: int) -> bool:
+    """Whether somebody who is signed in reads this, looked up now where nobody was before; not after a fault, and where none can be."""
+    if status >= 500:
+        known = g.get("_login_user")
+        return known is not None and bool(known.is_authenticated)
+    try:
+        return bool(current_user.is_authenticated)
+    except (DBAPIError, PoolTimeout):
+        return False
 
 
 def _to_sign_in() -> Response:

@@ -4,9 +4,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg2
 import pytest
@@ -17,7 +18,9 @@ from portal.config import Settings
 from portal.database import connect
 from portal.extensions import db
 from portal.testing import Browser, Cluster, the_cast, write_cast
+from tests.attack.roles import Role
 from tests.pooler import PGBOUNCER, PORT, pooling
+from tests.steps import make_agent, newest, offer
 
 TEMPLATE = "portal_template"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -159,3 +162,47 @@ def owner(cluster: Cluster, database: str, cast: SimpleNamespace) -> Iterator[ps
     with connection.cursor() as cursor:
         yield cursor
     connection.close()
+
+
+@pytest.fixture
+def worker(cluster: Any, database: str) -> Iterator[Any]:
+    """A connection as portal_worker, as the worker's loop has one."""
+    with closing(connect(cluster.urls(database)["worker"])) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+@pytest.fixture
+def database_role(cluster: Any, database: str) -> Iterator[Role]:
+    role = Role(cluster.urls(database)["app"])
+    yield role
+    role.connection.close()
+
+
+@pytest.fixture
+def acme(app: Flask, cast: SimpleNamespace) -> Browser:
+    return Browser(app).sign_in(cast.acme.admin)
+
+
+@pytest.fixture
+def globex(app: Flask, cast: SimpleNamespace) -> Browser:
+    return Browser(app).sign_in(cast.globex.admin)
+
+
+@pytest.fixture
+def flowers(acme: Browser) -> str:
+    """An agent of acme's, its first version in use."""
+    return make_agent(acme, configuration='{"tone": "calm"}').location.rpartition("/")[2]
+
+
+@pytest.fixture
+def offered(acme: Browser, flowers: str, owner: Any) -> str:
+    """The id of acme's offer of it to globex."""
+    offer(acme, flowers)
+    return newest(owner)
+
+
+@pytest.fixture
+def shared(offered: str, globex: Browser) -> str:
+    globex.post("shares.accept", share_id=offered)
+    return offered

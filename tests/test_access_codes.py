@@ -11,23 +11,11 @@ from flask import Flask
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import code_hash, new_code
-
-WHO = {"first_name": "Mara", "last_name": "Ortiz", "username": "mara.ortiz", "email": "mara@x.example", "password": PASSWORD}
-
-
-def make(browser: Browser, *, expect: int = 200, **changes: str) -> Any:
-    form = {"nonce": browser.get("access_codes.index").form("form.form-sheet")["nonce"]}
-    page = browser.post("access_codes.index", {**form, "label": "The choir", "days": "", "max_uses": "", **changes}, expect=expect)
-    return page.select_one(".code").get_text(strip=True) if expect == 200 else page
+from tests.steps import JOINING, join, make_code
 
 
 def show(browser: Browser, code: str, *, organization: str = "acme", expect: int = 200) -> Any:
     return browser.post("access_codes.join", {"organization": organization, "code": code}, expect=expect)
-
-
-def join(app: Flask, code: str, *, expect: int = 303, address: str = "127.0.0.1", **changes: str) -> tuple[Browser, Any]:
-    browser = Browser(app, address)
-    return browser, browser.post("access_codes.join", {"organization": "acme", "code": code, **WHO, **changes}, expect=expect)
 
 
 def test_codes_are_read_as_people_type_them() -> None:
@@ -38,7 +26,7 @@ def test_codes_are_read_as_people_type_them() -> None:
 
 
 def test_a_code_is_shown_once_and_kept_as_a_hash(admin: Browser, owner: Any) -> None:
-    code = make(admin)
+    code = make_code(admin)
     assert code not in admin.get("access_codes.index").text
     owner.execute("SELECT label, secret_hash, needs_approval FROM access_codes")
     label, kept, approval = owner.fetchone()
@@ -57,7 +45,7 @@ def test_the_same_form_sent_twice_makes_one_code(admin: Browser, owner: Any) -> 
 
 
 def test_whoever_joins_sees_what_the_code_opens_and_is_signed_in(app: Flask, admin: Browser, owner: Any) -> None:
-    code = make(admin)
+    code = make_code(admin)
     preview = show(Browser(app), code.lower())
     assert "CANARY-acme House" in preview.heading
     assert preview.form()["code"] == code.lower()
@@ -70,7 +58,7 @@ def test_whoever_joins_sees_what_the_code_opens_and_is_signed_in(app: Flask, adm
 
 
 def test_with_approval_an_administrator_decides(app: Flask, admin: Browser, owner: Any) -> None:
-    code = make(admin, needs_approval="y")
+    code = make_code(admin, needs_approval="y")
     assert "accepts you first" in show(Browser(app), code).text
     waiting, _ = join(app, code)
     assert "An administrator decides" in waiting.follow().text
@@ -89,13 +77,13 @@ def test_with_approval_an_administrator_decides(app: Flask, admin: Browser, owne
 
 
 def test_of_twenty_who_join_by_the_last_use_one_succeeds(app: Flask, admin: Browser, owner: Any) -> None:
-    code = make(admin, max_uses="1")
+    code = make_code(admin, max_uses="1")
     browsers = [Browser(app, f"203.0.113.{number}") for number in range(20)]
     tokens = [browser.token() for browser in browsers]
     statuses: list[int] = []
 
     def work(number: int) -> None:
-        data = {**WHO, "organization": "acme", "code": code, "username": f"mara{number}", "email": f"m{number}@x.example"}
+        data = {**JOINING, "organization": "acme", "code": code, "username": f"mara{number}", "email": f"m{number}@x.example"}
         answer = browsers[number].client.post(
             "/join", data={**data, "csrf_token": tokens[number]}, environ_overrides={"REMOTE_ADDR": browsers[number].address}
         )
@@ -113,10 +101,10 @@ def test_of_twenty_who_join_by_the_last_use_one_succeeds(app: Flask, admin: Brow
 
 def test_what_does_not_open_gets_one_sentence_for_all_reasons(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     over, withdrawn, used, good = (
-        make(admin, label="a"),
-        make(admin, label="b"),
-        make(admin, label="c", max_uses="1"),
-        make(admin, label="d"),
+        make_code(admin, label="a"),
+        make_code(admin, label="b"),
+        make_code(admin, label="c", max_uses="1"),
+        make_code(admin, label="d"),
     )
     owner.execute("UPDATE access_codes SET expires_at = now() WHERE label = 'a'")
     owner.execute("SELECT id::text FROM access_codes WHERE label = 'b'")
@@ -143,7 +131,7 @@ def test_what_does_not_open_gets_one_sentence_for_all_reasons(app: Flask, admin:
 def test_names_and_addresses_that_are_taken_are_said_and_use_up_nothing(
     app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any
 ) -> None:
-    code = make(admin, max_uses="1")
+    code = make_code(admin, max_uses="1")
     _, page = join(app, code, expect=422, username="ADMIN")
     assert page.fault("username")
     _, page = join(app, code, expect=422, email=cast.acme.user.email.upper())
@@ -160,7 +148,7 @@ def test_guessing_codes_is_slowed_down(app: Flask) -> None:
 
 
 def test_nobody_but_administrators_sees_codes(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
-    make(admin)
+    make_code(admin)
     owner.execute("SELECT id::text FROM access_codes")
     (code_id,) = owner.fetchone()
     Browser(app).sign_in(cast.acme.user).get("access_codes.index", expect=403)
@@ -184,6 +172,6 @@ def test_nobody_but_administrators_sees_codes(app: Flask, admin: Browser, cast: 
     ],
 )
 def test_a_code_that_cannot_be_is_refused_in_words(admin: Browser, owner: Any, wrong: dict[str, str], sentence: str) -> None:
-    assert sentence in make(admin, expect=422, **wrong).select_one("#faults").get_text()
+    assert sentence in make_code(admin, expect=422, **wrong).select_one("#faults").get_text()
     owner.execute("SELECT count(*) FROM access_codes")
     assert owner.fetchone() == (0,)

@@ -10,7 +10,7 @@ from flask import Flask
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from tests.statements import counted
-from tests.test_auth import attempt
+from tests.steps import attempt, grow_stale, stored_user
 
 FRESH = "seven herons over the marsh at dawn"
 
@@ -153,16 +153,11 @@ def profile(browser: Browser, *, expect: int = 303, page: Any = None, **changes:
     return browser.post("account.profile", {**form, **changes}, expect=expect)
 
 
-def stored(owner: Any, person: Any) -> dict[str, Any]:
-    owner.execute("SELECT to_jsonb(u) FROM users u WHERE id = %s", (str(person.id),))
-    return dict(owner.fetchone()[0])
-
-
 def test_a_person_changes_names_and_username_and_signs_in_with_it(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     here = Browser(app).sign_in(cast.acme.user)
     profile(here, first_name="Mara", last_name="Ó Briain", username="Mara.Briain")
     assert "Mara Ó Briain" in here.follow().text
-    row = stored(owner, cast.acme.user)
+    row = stored_user(owner, cast.acme.user)
     assert (row["first_name"], row["last_name"], row["username"]) == ("Mara", "Ó Briain", "Mara.Briain")
     assert (row["username_key"], row["sort_key"], row["version"]) == ("mara.briain", "o briain mara", 2)
     assert (row["role"], row["email"], row["auth_epoch"]) == ("user", cast.acme.user.email, 0)
@@ -176,7 +171,7 @@ def test_a_person_changes_names_and_username_and_signs_in_with_it(app: Flask, ca
 def test_names_can_be_cleared_and_the_username_then_names_the_person(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     here = Browser(app).sign_in(cast.acme.user)
     profile(here, first_name="", last_name=" ")
-    row = stored(owner, cast.acme.user)
+    row = stored_user(owner, cast.acme.user)
     assert (row["first_name"], row["last_name"], row["sort_key"]) == (None, None, "user")
     assert profile(here, expect=422, username="").fault("username")
 
@@ -187,7 +182,7 @@ def test_a_username_of_a_colleague_is_refused_and_a_neighbours_is_not(app: Flask
     page = profile(here, expect=422, username=taken, first_name="Kept")
     assert "taken" in page.fault("username")
     assert page.form("form[action='/account/profile']")["first_name"] == "Kept"
-    assert stored(owner, cast.acme.user)["username"] == "user"
+    assert stored_user(owner, cast.acme.user)["username"] == "user"
     owner.execute("UPDATE users SET username = 'only.theirs', username_key = 'only.theirs' WHERE id = %s", (str(cast.globex.user.id),))
     profile(here, username="only.theirs")
 
@@ -196,7 +191,7 @@ def test_a_legacy_username_that_todays_rules_refuse_may_stay(app: Flask, cast: S
     owner.execute("UPDATE users SET username = 'x y@z' WHERE id = %s", (str(cast.acme.user.id),))
     here = Browser(app).sign_in(cast.acme.user)
     profile(here, first_name="Mara")
-    assert stored(owner, cast.acme.user)["username"] == "x y@z"
+    assert stored_user(owner, cast.acme.user)["username"] == "x y@z"
     assert profile(here, expect=422, username="x y@zz").fault("username")
 
 
@@ -209,7 +204,7 @@ def test_an_account_that_changed_meanwhile_shows_both_versions(app: Flask, cast:
     assert rows["First name"] == "First name Mara Inês"
     assert rows["Last name"] == "Last name Ortiz"
     other.post("account.profile", conflict.form("form[action='/account/profile']"))
-    row = stored(owner, cast.acme.user)
+    row = stored_user(owner, cast.acme.user)
     assert (row["first_name"], row["last_name"]) == ("Inês", "Ortiz")
 
 
@@ -218,7 +213,7 @@ def test_a_new_role_meanwhile_is_no_conflict_for_the_names(app: Flask, cast: Sim
     page = here.get("account.index")
     owner.execute("UPDATE users SET role = 'org_admin', version = version + 1 WHERE id = %s", (str(cast.acme.user.id),))
     profile(here, page=page, first_name="Mara")
-    row = stored(owner, cast.acme.user)
+    row = stored_user(owner, cast.acme.user)
     assert (row["first_name"], row["role"], row["version"]) == ("Mara", "org_admin", 3)
 
 
@@ -228,10 +223,10 @@ def test_what_the_forms_do_not_offer_cannot_be_posted(app: Flask, cast: SimpleNa
         "role": "super_admin", "is_verified": "1", "is_active": "", "tenant_id": str(cast.globex.id), "id": str(cast.acme.admin.id),
         "email": "mine@elsewhere.example", "hashed_password": "!", "auth_epoch": "9", "pending_email": "x@example.org",
     }  # fmt: skip
-    before = stored(owner, cast.acme.user)
+    before = stored_user(owner, cast.acme.user)
     profile(here, first_name="Mara", **smuggled)
     here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "", **smuggled})
-    after = stored(owner, cast.acme.user)
+    after = stored_user(owner, cast.acme.user)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"first_name", "sort_key", "search_text", "version", "updated_at", "theme", "density"}
 
@@ -243,23 +238,19 @@ def ask(browser: Browser, email: str, *, expect: int = 303, **more: str) -> Any:
     return browser.post("account.email", {"email": email, **more}, expect=expect)
 
 
-def grow_stale(owner: Any) -> None:
-    owner.execute("UPDATE sessions SET confirmed_at = now() - interval '6 minutes'")
-
-
 def test_another_email_waits_and_the_old_one_stays_for_signing_in(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     here = Browser(app).sign_in(cast.acme.user)
     ask(here, "mara@elsewhere.example")
     page = here.follow()
     assert "mara@elsewhere.example waits to be confirmed" in page.text
     assert "this portal sends no mail: no mail server is configured" in page.text
-    row = stored(owner, cast.acme.user)
+    row = stored_user(owner, cast.acme.user)
     assert (row["email"], row["pending_email"], row["version"]) == (cast.acme.user.email, "mara@elsewhere.example", 1)
     Browser(app).sign_in(cast.acme.user)
     owner.execute("SELECT changes FROM audit_entries WHERE action = 'email_change_asked'")
     assert owner.fetchall() == [({"e-mail": [cast.acme.user.email, "mara@elsewhere.example"]},)]
     here.post("account.keep_email")
-    assert stored(owner, cast.acme.user)["pending_email"] is None
+    assert stored_user(owner, cast.acme.user)["pending_email"] is None
     here.post("account.keep_email")
     owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'email_change_dropped'")
     assert owner.fetchone() == (1,)
@@ -276,9 +267,9 @@ def test_an_old_sign_in_asks_for_the_password_and_loses_nothing(app: Flask, cast
     page = ask(here, "mara@elsewhere.example", expect=422, password="not my password at all")
     assert "not your password" in page.fault("password")
     assert not page.select_one("[name=password]").get("value")
-    assert stored(owner, cast.acme.user)["pending_email"] is None
+    assert stored_user(owner, cast.acme.user)["pending_email"] is None
     ask(here, "mara@elsewhere.example", password=PASSWORD)
-    assert stored(owner, cast.acme.user)["pending_email"] == "mara@elsewhere.example"
+    assert stored_user(owner, cast.acme.user)["pending_email"] == "mara@elsewhere.example"
 
 
 def test_a_right_password_is_remembered_although_the_rest_was_refused(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -309,7 +300,7 @@ def test_guessing_at_the_confirmation_is_slowed_down(app: Flask, cast: SimpleNam
 def test_an_address_that_cannot_be_is_refused(app: Flask, cast: SimpleNamespace, owner: Any, email: str) -> None:
     here = Browser(app).sign_in(cast.acme.user)
     assert ask(here, email, expect=422).fault("email")
-    assert stored(owner, cast.acme.user)["pending_email"] is None
+    assert stored_user(owner, cast.acme.user)["pending_email"] is None
 
 
 def test_a_neighbours_address_is_free(app: Flask, cast: SimpleNamespace) -> None:
@@ -338,14 +329,14 @@ def test_theme_zone_and_density_go_with_the_account_to_every_device(app: Flask, 
 def test_without_a_zone_times_are_those_of_the_device(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     here = Browser(app).sign_in(cast.acme.user)
     here.post("account.preferences", {"theme": "system", "density": "comfortable", "time_zone": ""})
-    assert stored(owner, cast.acme.user)["time_zone"] is None
+    assert stored_user(owner, cast.acme.user)["time_zone"] is None
     assert here.get("account.sessions").select("time.when")
 
 
 def test_the_switch_in_the_menu_is_kept_on_the_account(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     here = Browser(app).sign_in(cast.acme.user)
     here.post("appearance.choose", {"theme": "dark"}, expect=204, htmx=True)
-    assert stored(owner, cast.acme.user)["theme"] == "dark"
+    assert stored_user(owner, cast.acme.user)["theme"] == "dark"
     assert Browser(app).sign_in(cast.acme.user).get("/").select_one("html")["data-bs-theme"] == "dark"
 
 
@@ -354,4 +345,4 @@ def test_a_preference_that_does_not_exist_is_refused(app: Flask, cast: SimpleNam
     here = Browser(app).sign_in(cast.acme.user)
     page = here.post("account.preferences", {"theme": "dark", "density": "compact", "time_zone": "", **wrong}, expect=422)
     assert page.select("#faults")
-    assert stored(owner, cast.acme.user)["theme"] is None
+    assert stored_user(owner, cast.acme.user)["theme"] is None

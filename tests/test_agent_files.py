@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from types import SimpleNamespace
@@ -15,13 +14,14 @@ from flask import Flask
 
 from portal.agent_files import commands, services
 from portal.agents import shipped
+from portal.audit import services as audit
 from portal.config import Settings
-from portal.database import connect
+from portal.database import connect, tenancy
 from portal.errors import Invalid
 from portal.testing.browser import Browser, Page
 from tests.attack.furniture import FREE_AGENT, agent, id_of, put, rows_of
 from tests.statements import counted
-from tests.test_users_races import acting
+from tests.steps import acting, at_once, posting
 
 ODD = '{\n\t"tone" : "c\\u00e4lm",  "temperature":1.50,\n\n"limits": {"turns": 4,"odd":[1e2 , {"deep" : [ ]}]},   "größe": -0.0 }'
 PARTS = {"Content-Type": "multipart/form-data"}
@@ -39,11 +39,6 @@ def agents(owner: Any, cast: SimpleNamespace) -> None:
 @pytest.fixture
 def root(app: Flask, cast: SimpleNamespace) -> Browser:
     return Browser(app).sign_in(cast.platform.super)
-
-
-@pytest.fixture
-def globex(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.globex.admin)
 
 
 @pytest.fixture
@@ -567,6 +562,22 @@ def test_the_same_form_sent_twice_makes_once(admin: Browser, owner: Any, cast: S
     assert "STONES" in own(owner, cast.acme)
 
 
+@pytest.mark.parametrize(("publish", "entries"), [("", 1), ("y", 2)])
+def test_of_the_statements_only_the_entries_of_the_audit_log_become_more_with_the_agents(
+    app: Flask, admin: Browser, owner: Any, cast: SimpleNamespace, publish: str, entries: int
+) -> None:
+    counts = list[int]()
+    for word, number in (("FEW", 2), ("MANY", 12)):
+        page = look(admin, file(*(one(f"{word}_{n}") for n in range(number))))
+        with counted(app) as statements:
+            bring(admin, page, publish=publish)
+        counts.append(len(statements))
+    assert counts[1] - counts[0] == 10 * entries
+    assert len(noted(owner, cast.acme)) == 14 * entries + 2
+    with app.app_context(), tenancy.bound(None, pool="platform"):
+        assert [chain.broken for chain in audit.verify()] == [None] * 4
+
+
 def test_all_or_nothing_is_written(admin: Browser, owner: Any, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the third of five is taken at this moment by somebody else, and the page then tells what is there."""
     page = look(admin, file(*(one(f"MADE_{number}") for number in range(5)), one("CANARY_ACME")))
@@ -660,18 +671,8 @@ def test_two_who_bring_the_same_in_at_once_do_it_once(app: Flask, owner: Any, ca
     parts = [one(f"MADE_{number}") for number in range(1, 10)]
     browsers = [Browser(app).sign_in(person) for person in (cast.acme.admin, cast.acme.admin2)]
     forms = [form_of(look(browser, file(*order))) for browser, order in zip(browsers, (parts, parts[::-1]), strict=True)]
-    barrier, statuses = threading.Barrier(2), list[int]()
-
-    def send(browser: Browser, form: dict[str, str]) -> None:
-        barrier.wait()
-        statuses.append(browser.client.post("/agents/import/bring-in", data=form).status_code)
-
-    threads = [threading.Thread(target=send, args=each) for each in zip(browsers, forms, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(statuses) in ([303, 409], [303, 422])
+    bringing = (posting(browser, "/agents/import/bring-in", form) for browser, form in zip(browsers, forms, strict=True))
+    assert sorted(at_once(*bringing)) in ([303, 409], [303, 422])
     rows = own(owner, cast.acme)
     assert [rows[f"MADE_{number}"][1:] for number in range(1, 10)] == [(2, 1)] * 5 + [(1, None)] * 4
 

@@ -1,6 +1,5 @@
 """Agents: who sees which, the switch, making and editing, and what comes with the portal."""
 
-import threading
 from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +12,10 @@ from portal.agents import finding, services, shipped
 from portal.agents.commands import suggested_type
 from portal.config import Settings
 from portal.database import connect
-from portal.testing.browser import Browser, Page
+from portal.testing.browser import Browser
 from tests.attack.furniture import FREE_AGENT, agent, id_of, put, rows_of
 from tests.statements import counted
+from tests.steps import at_once, edit_agent, listed, make_agent, posting, stored_agent
 
 
 @pytest.fixture
@@ -29,26 +29,6 @@ def agents(owner: Any, cast: SimpleNamespace) -> None:
 @pytest.fixture
 def admin(app: Flask, cast: SimpleNamespace, agents: None) -> Browser:
     return Browser(app).sign_in(cast.acme.admin)
-
-
-def listed(page: Page) -> list[str]:
-    return [link.get_text(strip=True) for link in page.select("tbody th a")]
-
-
-def stored(owner: Any, column: str, id_: str) -> Any:
-    owner.execute(f"SELECT {column} FROM agents WHERE id = %s", (id_,))
-    return owner.fetchone()[0]
-
-
-def make(browser: Browser, *, expect: int = 303, **typed: str) -> Page:
-    form = browser.get("agents.new").form("main form[action='/agents/new']")
-    said = {"name": "Flower advice", "configuration": '{"tone": "calm"}', "is_enabled": "y", "publish": "y"}
-    return browser.post("agents.new", {**form, **said, **typed}, expect=expect)
-
-
-def edit(browser: Browser, id_: str, *, expect: int = 303, **typed: str) -> Page:
-    form = browser.get("agents.edit", agent_id=id_).form(f"main form[action='/agents/{id_}/edit']")
-    return browser.post("agents.edit", {**form, "publish": "y", **typed}, agent_id=id_, expect=expect)
 
 
 # The catalogue
@@ -173,7 +153,7 @@ def test_the_row_answers_htmx_as_it_is_now(admin: Browser, cast: SimpleNamespace
 def test_an_own_agent_is_switched_itself(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
     own = id_of(cast.acme, "agent")
     admin.post("agents.switch", {"on": "0"}, agent_id=own, expect=303)
-    assert stored(owner, "is_enabled", own) is False
+    assert stored_agent(owner, "is_enabled", own) is False
     owner.execute("SELECT count(*) FROM tenant_agents")
     assert owner.fetchone() == (0,)
 
@@ -192,19 +172,19 @@ def test_what_the_portal_has_switched_off_for_everybody_nobody_else_switches_on(
 
 def test_an_own_agent_is_made_and_its_configuration_comes_back_exactly(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
     written = '{\n  "b": 1.50,\n  "a": [1e2, 100000000000000000000001, "ä \\u00e4 </textarea>"],   "b2": {}\n}'
-    page = make(admin, name="Blümen-Rat", configuration=written.replace("\n", "\r\n"), capabilities="wreaths, roses\nwreaths")
+    page = make_agent(admin, name="Blümen-Rat", configuration=written.replace("\n", "\r\n"), capabilities="wreaths, roses\nwreaths")
     id_ = page.location.rpartition("/")[2]
-    assert stored(owner, "configuration_template::text", id_) == written
-    assert stored(owner, "agent_type", id_) == "BLUMEN_RAT"
-    assert stored(owner, "capabilities", id_) == ["wreaths", "roses"]
-    assert (stored(owner, "owner_tenant_id::text", id_), stored(owner, "is_free_agent", id_)) == (str(cast.acme.id), False)
-    assert stored(owner, "created_by::text", id_) == str(cast.acme.admin.id)
+    assert stored_agent(owner, "configuration_template::text", id_) == written
+    assert stored_agent(owner, "agent_type", id_) == "BLUMEN_RAT"
+    assert stored_agent(owner, "capabilities", id_) == ["wreaths", "roses"]
+    assert (stored_agent(owner, "owner_tenant_id::text", id_), stored_agent(owner, "is_free_agent", id_)) == (str(cast.acme.id), False)
+    assert stored_agent(owner, "created_by::text", id_) == str(cast.acme.admin.id)
     shown = admin.get("agents.edit", agent_id=id_)
     assert shown.form(f"main form[action='/agents/{id_}/edit']")["configuration"].lstrip("\n") == written
     assert admin.get("agents.show", agent_id=id_).select_one("pre").get_text() == written
-    edit(admin, id_, description="For the spring.")
-    assert stored(owner, "configuration_template::text", id_) == written
-    assert stored(owner, "version", id_) == 2
+    edit_agent(admin, id_, description="For the spring.")
+    assert stored_agent(owner, "configuration_template::text", id_) == written
+    assert stored_agent(owner, "version", id_) == 2
 
 
 @pytest.mark.parametrize(
@@ -230,7 +210,7 @@ def test_an_own_agent_is_made_and_its_configuration_comes_back_exactly(admin: Br
     ],
 )
 def test_what_cannot_be_kept_is_refused_beside_its_field(admin: Browser, owner: Any, field: str, typed: str, sentence: str) -> None:
-    page = make(admin, expect=422, **{field: typed})
+    page = make_agent(admin, expect=422, **{field: typed})
     assert sentence in page.fault(field)
     if field == "configuration":
         assert page.form("main form[action='/agents/new']")["configuration"].lstrip("\n") == typed  # nothing that was typed is lost
@@ -245,11 +225,11 @@ def test_what_a_form_may_not_say_counts_for_nothing(admin: Browser, owner: Any, 
         "id": FREE_AGENT, "is_free_agent": "1", "owner_tenant_id": str(cast.globex.id), "created_by": str(cast.globex.admin.id),
         "is_active": "", "sort_key": "0", "created_at": "2000-01-01",
     }  # fmt: skip
-    id_ = make(admin, **forged).location.rpartition("/")[2]
+    id_ = make_agent(admin, **forged).location.rpartition("/")[2]
     assert id_ != FREE_AGENT
     owner.execute("SELECT is_free_agent, owner_tenant_id::text, is_active, sort_key, version FROM agents WHERE id = %s", (id_,))
     assert owner.fetchone() == (False, str(cast.acme.id), True, "flower advice", 1)
-    edit(admin, id_, **forged)
+    edit_agent(admin, id_, **forged)
     owner.execute("SELECT is_free_agent, owner_tenant_id::text, is_active FROM agents WHERE id = %s", (id_,))
     assert owner.fetchone() == (False, str(cast.acme.id), True)
 
@@ -259,12 +239,12 @@ def test_an_org_admin_changes_no_free_agent_and_learns_who_can(app: Flask, admin
         page = admin.post(f"agents.{door}", {"name": "Mine now"}, agent_id=FREE_AGENT, expect=403)
         assert "Ask a super admin of the portal." in page.text
     Browser(app).sign_in(cast.platform.admin).post("agents.withdraw", {}, agent_id=FREE_AGENT, expect=403)
-    assert (stored(owner, "name", FREE_AGENT), stored(owner, "is_active", FREE_AGENT)) == ("The free one", True)
+    assert (stored_agent(owner, "name", FREE_AGENT), stored_agent(owner, "is_active", FREE_AGENT)) == ("The free one", True)
 
 
 def test_a_super_admin_changes_a_free_agent_for_everybody(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     above = Browser(app).sign_in(cast.platform.super)
-    edit(above, FREE_AGENT, name="For all of you")
+    edit_agent(above, FREE_AGENT, name="For all of you")
     assert listed(admin.get("agents.index", owner="free")) == ["For all of you"]
     above.post("agents.withdraw", {}, agent_id=FREE_AGENT, expect=303)
     admin.get("agents.show", agent_id=FREE_AGENT, expect=404)
@@ -280,15 +260,15 @@ def test_a_neighbours_agent_is_as_unknown_as_none(admin: Browser, cast: SimpleNa
         answers = [admin.get(f"agents.{door}", agent_id=id_, expect=404).text for door in ("show", "edit")]
         answers += [admin.post(f"agents.{door}", {"on": "0"}, agent_id=id_, expect=404).text for door in ("switch", "withdraw", "edit")]
         assert len({answer.replace(id_, "") for answer in answers}) == 1
-    assert stored(owner, "is_enabled", theirs) is True
-    make(admin, agent_type="CANARY_GLOBEX")  # a type that a neighbour has is free here
+    assert stored_agent(owner, "is_enabled", theirs) is True
+    make_agent(admin, agent_type="CANARY_GLOBEX")  # a type that a neighbour has is free here
 
 
 def test_a_type_is_free_again_once_its_agent_is_withdrawn(admin: Browser, cast: SimpleNamespace) -> None:
     own = id_of(cast.acme, "agent")
     admin.post("agents.withdraw", {}, agent_id=own, expect=303)
     assert listed(admin.get("agents.index", state="withdrawn")) == ["CANARY-acme"]
-    make(admin, agent_type="CANARY_ACME")
+    make_agent(admin, agent_type="CANARY_ACME")
     page = admin.post("agents.bring_back", {}, agent_id=own, expect=422)
     assert "has the type CANARY_ACME already" in page.text
 
@@ -296,7 +276,7 @@ def test_a_type_is_free_again_once_its_agent_is_withdrawn(admin: Browser, cast: 
 def test_two_editors_lose_nothing(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     own = id_of(cast.acme, "agent")
     form = admin.get("agents.edit", agent_id=own).form(f"main form[action='/agents/{own}/edit']")
-    edit(Browser(app).sign_in(cast.acme.admin2), own, name="Theirs", description="From the other")
+    edit_agent(Browser(app).sign_in(cast.acme.admin2), own, name="Theirs", description="From the other")
     page = admin.post("agents.edit", {**form, "name": "Mine"}, agent_id=own, expect=409)
     assert "Somebody else saved this agent" in page.text
     both = [cell.get_text(strip=True) for cell in page.select("#conflict td")]
@@ -304,37 +284,28 @@ def test_two_editors_lose_nothing(app: Flask, admin: Browser, cast: SimpleNamesp
     now = {**page.form(f"main form[action='/agents/{own}/edit']"), "publish": "y"}
     assert (now["name"], now["description"].strip()) == ("Mine", "From the other")
     admin.post("agents.edit", now, agent_id=own, expect=303)
-    assert (stored(owner, "name", own), stored(owner, "description", own)) == ("Mine", "From the other")
+    assert (stored_agent(owner, "name", own), stored_agent(owner, "description", own)) == ("Mine", "From the other")
 
 
 def test_of_twenty_agents_of_one_type_at_once_one_is_made(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     browsers = [Browser(app).sign_in(cast.acme.admin) for _ in range(20)]
     forms = [browser.get("agents.new").form("main form[action='/agents/new']") for browser in browsers]
-    statuses: list[int] = []
-
-    def send(browser: Browser, form: dict[str, str]) -> None:
-        said = {**form, "name": "At once", "agent_type": "AT_ONCE", "configuration": "{}"}
-        statuses.append(browser.client.post("/agents/new", data=said).status_code)
-
-    threads = [threading.Thread(target=send, args=pair) for pair in zip(browsers, forms, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [303, *[422] * 19]
+    said = {"name": "At once", "agent_type": "AT_ONCE", "configuration": "{}"}
+    making = (posting(browser, "/agents/new", {**form, **said}) for browser, form in zip(browsers, forms, strict=True))
+    assert sorted(at_once(*making)) == [303, *[422] * 19]
     owner.execute("SELECT count(*) FROM agents WHERE agent_type = 'AT_ONCE'")
     assert owner.fetchone() == (1,)
 
 
 def test_an_organization_has_no_more_agents_than_it_may(admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "MOST", 2)
-    make(admin)
-    page = make(admin, expect=422, name="One more")
-    assert "Your organization has 2 agents, withdrawn ones included. Remove some of them first." in page.text
+    make_agent(admin)
+    page = make_agent(admin, expect=422, name="One more")
+    assert "An organization has at most 2 agents, withdrawn ones included. Remove some of them first." in page.text
     page = admin.post(
         "agents.clone", {**admin.get("agents.show", agent_id=FREE_AGENT).form("form[action$=clone]")}, agent_id=FREE_AGENT, expect=422
     )
-    assert "Your organization has 2 agents" in page.text
+    assert "at most 2 agents" in page.text
     owner.execute("SELECT count(*) FROM agents WHERE owner_tenant_id IS NOT NULL AND name IN ('Flower advice', 'One more')")
     assert owner.fetchone() == (1,)
 
@@ -349,7 +320,7 @@ def test_a_form_that_is_sent_twice_makes_one_agent(admin: Browser, owner: Any) -
 
 def test_the_history_of_an_agent_is_told_without_its_configuration(admin: Browser, cast: SimpleNamespace) -> None:
     own = id_of(cast.acme, "agent")
-    edit(admin, own, configuration='{"prompt": "a secret of the house"}', name="Renamed")
+    edit_agent(admin, own, configuration='{"prompt": "a secret of the house"}', name="Renamed")
     told = [" ".join(item.get_text().split()) for item in admin.get("agents.show", agent_id=own).select(".happened p")]
     assert told[-2:] == [
         "CANARY-acme Admin put a version of an agent into use; published version: 1 →became 2",
@@ -380,11 +351,11 @@ def test_the_catalogue_is_brought_in_once_and_follows_only_what_nobody_changed(
     owner.execute("SELECT id::text FROM agents WHERE agent_type IN ('EMERGENCY', 'INVENTORY') ORDER BY agent_type")
     changed, withdrawn = (row[0] for row in owner.fetchall())
     above = Browser(app).sign_in(cast.platform.super)
-    edit(above, changed, name="First aid")
+    edit_agent(above, changed, name="First aid")
     above.post("agents.withdraw", {}, agent_id=withdrawn, expect=303)
     owner.execute("UPDATE agents SET description = 'An older text' WHERE agent_type = 'MODERATOR'")
     assert load() == 1
-    assert stored(owner, "name", changed) == "First aid"
+    assert stored_agent(owner, "name", changed) == "First aid"
     owner.execute("SELECT count(*) FROM agents WHERE agent_type = 'INVENTORY'")
     assert owner.fetchone() == (1,)
     assert Browser(app).sign_in(cast.acme.user).get("agents.index").text.count("never") == 9

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from portal.agents.configuration import Configuration, demand, fields, merged, shown
+from portal.agents.configuration import Configuration, fields, merged, refuse_wrong_values, shown
 from portal.agents.shipped import shipped
 from portal.errors import Invalid
 from portal.values import member, members, pretty, read_configuration, rewritten
@@ -352,7 +352,7 @@ def test_all_faults_are_told_at_once_and_old_ones_only_where_they_were_touched()
     "tag", ["auto", "de", "pt-BR", "sr-Latn-RS", "es-419", "de-CH-1996", "en-x-plain", "zh-cmn-Hans-CN", "en-u-ca-gregory"]
 )
 def test_tags_of_languages(tag: str) -> None:
-    demand(merged("{}", {"language": tag}))
+    refuse_wrong_values(merged("{}", {"language": tag}))
 
 
 # As JSON
@@ -383,7 +383,7 @@ def test_tags_of_languages(tag: str) -> None:
 def test_a_known_key_that_holds_something_else_is_told_by_its_place(written: str, sentence: str) -> None:
     read_configuration(written)
     with pytest.raises(ValueError, match=r"^Line \d+, column \d+ \(") as fault:
-        demand(written)
+        refuse_wrong_values(written)
     assert sentence in str(fault.value)
 
 
@@ -397,12 +397,12 @@ def test_a_known_key_that_holds_something_else_is_told_by_its_place(written: str
     ],
 )
 def test_what_is_unknown_is_nobodys_business(written: str) -> None:
-    demand(written)
+    refuse_wrong_values(written)
 
 
 @pytest.mark.parametrize("agent", shipped(), ids=lambda agent: agent.agent_type)
 def test_what_comes_with_the_portal_is_in_order(agent: Any) -> None:
-    demand(agent.configuration)
+    refuse_wrong_values(agent.configuration)
     seen = shown(agent.configuration)
     assert None not in seen.values()
     assert pretty(agent.configuration) == agent.configuration
@@ -419,7 +419,7 @@ def test_the_largest_document_is_changed_like_a_small_one() -> None:
     read_configuration(written)
     result = merged(written, {**shown(written), "temperature": "0.5", "limits.turns": "7"})
     assert result == written.replace("1.0,", "0.5,").replace('"own": 1}', '"own": 1, "turns": 7}')
-    demand(result)
+    refuse_wrong_values(result)
     full = json.dumps({f"key {number}": number for number in range(1_000)})
     with pytest.raises(Invalid) as refused:
         merged(full, {"temperature": "1"})

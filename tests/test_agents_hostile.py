@@ -20,10 +20,7 @@ from portal.testing import Browser, do_jobs
 from portal.values import fingerprint
 from tests.attack.furniture import NOBODYS, id_of, put, rows_of
 from tests.attack.roles import DENIED, Role
-from tests.test_agents import edit
-from tests.test_shares import acme, database_role, flowers, globex, newest, offer, offered, shared, state, told
-
-__all__ = ["acme", "database_role", "flowers", "globex", "offered", "shared"]  # fixtures
+from tests.steps import edit_agent, newest, offer, state, told
 
 
 def test_what_was_offered_today_counts_also_when_its_agent_is_gone(
@@ -106,7 +103,7 @@ def test_nobody_else_learns_when_something_is_saved_and_not_published(
     acme: Browser, globex: Browser, owner: Any, flowers: str, shared: str
 ) -> None:
     before = globex.get("agents.show", agent_id=flowers).select_one("#facts-title").find_parent("section")
-    edit(acme, flowers, description="Not for you yet", publish="")
+    edit_agent(acme, flowers, description="Not for you yet", publish="")
     after = globex.get("agents.show", agent_id=flowers).select_one("#facts-title").find_parent("section")
     assert before == after
     assert after.find("dt", string="Version")

@@ -1,7 +1,6 @@
 """Versions of agents, drafts, clones and removal: what people see of them, what is refused, and what the database keeps by itself."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +17,7 @@ from portal.worker.cleanup import clean_up
 from tests.attack.furniture import FREE_AGENT, NOBODYS, agent, id_of, put, rows_of
 from tests.attack.roles import DENIED, Role
 from tests.statements import counted
-from tests.test_agents import edit, listed, make, stored
+from tests.steps import at_once, edit_agent, listed, make_agent, posting, stored_agent
 
 NUMBERS = ["0", "-1", "2147483648", "x", ""]
 NOT_A_VERSION = "23514"  # a check of the table
@@ -58,7 +57,7 @@ def write(owner: Any, id_: str, whose: str, tenant: Any, *, name: str = "") -> N
 
 def save(browser: Browser, id_: str, *, expect: int = 303, publish: str = "", **typed: str) -> Page:
     """Save an agent, and put it into use only where `publish` says so."""
-    return edit(browser, id_, expect=expect, publish=publish, **typed)
+    return edit_agent(browser, id_, expect=expect, publish=publish, **typed)
 
 
 def opened(browser: Browser, id_: str) -> dict[str, str]:
@@ -95,18 +94,6 @@ def one(owner: Any, statement: str, *values: Any) -> Any:
 def made(page: Page) -> str:
     """The id of what was made, where the answer leads."""
     return page.location.removesuffix("/edit").rpartition("/")[2]
-
-
-def at_once(*acts: Callable[[], Any]) -> None:
-    threads = [threading.Thread(target=act) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def posting(browser: Browser, path: str, said: dict[str, Any], statuses: list[int]) -> Callable[[], None]:
-    return lambda: statuses.append(browser.client.post(path, data=said).status_code)
 
 
 # Saving and publishing
@@ -152,11 +139,11 @@ def test_an_older_version_is_put_into_use_again(app: Flask, admin: Browser, cast
     save(admin, own, publish="y", name="Second", configuration='{"b": 2.50}')
     admin.post("agents.publish", {"number": "1"}, agent_id=own)
     assert "Version 1 is in use." in admin.follow().text
-    assert (published(owner, own), stored(owner, "name", own)) == ((1, 2), "CANARY-acme")
+    assert (published(owner, own), stored_agent(owner, "name", own)) == ((1, 2), "CANARY-acme")
     assert Browser(app).sign_in(cast.acme.user).get("agents.show", agent_id=own).heading == "CANARY-acme"
     admin.post("agents.publish", {"number": "2"}, agent_id=own)
-    assert stored(owner, "configuration_template::text", own) == '{"b": 2.50}'
-    assert stored(owner, "sort_key", own) == "second"
+    assert stored_agent(owner, "configuration_template::text", own) == '{"b": 2.50}'
+    assert stored_agent(owner, "sort_key", own) == "second"
     admin.post("agents.publish", {"number": "2"}, agent_id=own)  # a second time changes nothing
     assert noted(owner, own) == ["agent_changed", *["agent_published"] * 3]
 
@@ -165,7 +152,7 @@ def test_taken_out_of_use_and_put_back(app: Flask, admin: Browser, cast: SimpleN
     save(admin, own, name="Waiting")
     admin.post("agents.unpublish", {}, agent_id=own)
     assert published(owner, own) == (None, 2)
-    assert stored(owner, "name", own) == "Waiting"  # what was saved last
+    assert stored_agent(owner, "name", own) == "Waiting"  # what was saved last
     user = Browser(app).sign_in(cast.acme.user)
     user.get("agents.show", agent_id=own, expect=404)
     assert listed(user.get("agents.index")) == ["The free one"]
@@ -173,14 +160,14 @@ def test_taken_out_of_use_and_put_back(app: Flask, admin: Browser, cast: SimpleN
     assert "nobody can use it." in admin.post("agents.switch", {"on": "0"}, agent_id=own, expect=403).text
     admin.post("agents.unpublish", {}, agent_id=own)  # a second time changes nothing
     admin.post("agents.publish", {"number": "1"}, agent_id=own)
-    assert (published(owner, own), stored(owner, "name", own)) == ((1, 2), "CANARY-acme")
+    assert (published(owner, own), stored_agent(owner, "name", own)) == ((1, 2), "CANARY-acme")
     assert noted(owner, own) == ["agent_changed", "agent_unpublished", "agent_published"]
 
 
 def test_an_agent_that_was_never_published_is_seen_by_administrators_only(
     app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any
 ) -> None:
-    id_ = made(make(admin, publish=""))
+    id_ = made(make_agent(admin, publish=""))
     assert "nobody uses it until it is published" in admin.follow().text
     assert published(owner, id_) == (None, 1)
     assert listed(admin.get("agents.index", state="unpublished")) == ["Flower advice"]
@@ -211,7 +198,7 @@ def test_restoring_makes_a_new_version_that_says_where_it_comes_from(admin: Brow
     assert "What version 1 said is saved again, as version 3." in page.text
     assert "what version 1 said" in page.select_one("tbody tr").get_text(" ", strip=True)
     assert saved(owner, own)[2] == (3, "CANARY-acme", None, 1)
-    assert (published(owner, own), stored(owner, "name", own)) == ((2, 3), "Second")  # what is in use stays
+    assert (published(owner, own), stored_agent(owner, "name", own)) == ((2, 3), "Second")  # what is in use stays
     says = "SELECT name, agent_type, description, capabilities, configuration::text FROM agent_versions WHERE agent_id = %s"
     owner.execute(f"{says} AND number IN (1, 3)", (own,))
     first, third = owner.fetchall()
@@ -237,7 +224,7 @@ def test_a_number_that_is_none_is_not_compared(admin: Browser, own: str, number:
 
 
 def test_a_number_of_no_version_and_of_another_agents_is_unknown(admin: Browser, owner: Any, own: str) -> None:
-    other = made(make(admin))
+    other = made(make_agent(admin))
     for name in ("Second", "Third"):
         save(admin, other, name=name)
     for number in ("3", "2147483647"):
@@ -311,14 +298,14 @@ def test_a_withdrawn_agent_is_saved_but_not_put_into_use(admin: Browser, owner: 
 
 
 def test_a_type_that_another_agent_has_is_refused_when_it_is_saved(admin: Browser, owner: Any, own: str) -> None:
-    make(admin, agent_type="TAKEN")
+    make_agent(admin, agent_type="TAKEN")
     page = save(admin, own, expect=422, agent_type="TAKEN")
     assert "Another active agent of yours has the type TAKEN already." in page.fault("agent_type")
     assert len(saved(owner, own)) == 1
 
 
 def test_of_two_waiting_agents_of_one_type_one_is_published(admin: Browser, owner: Any, own: str) -> None:
-    other = made(make(admin))
+    other = made(make_agent(admin))
     for id_ in (own, other):
         save(admin, id_, agent_type="BOTH_WAIT")
     admin.post("agents.publish", {"number": "2"}, agent_id=other)
@@ -331,7 +318,7 @@ def test_of_two_waiting_agents_of_one_type_one_is_published(admin: Browser, owne
 
 def test_out_of_use_with_a_type_that_is_taken_by_now_is_refused_in_words(admin: Browser, owner: Any, own: str) -> None:
     save(admin, own, agent_type="LATER")
-    make(admin, agent_type="LATER")
+    make_agent(admin, agent_type="LATER")
     page = admin.post("agents.unpublish", {}, agent_id=own, expect=422)
     assert "Version 2, which was saved last, has the type LATER, which another active agent of yours has by now." in page.text
     assert published(owner, own) == (1, 2)
@@ -341,14 +328,13 @@ def test_out_of_use_with_a_type_that_is_taken_by_now_is_refused_in_words(admin: 
 def test_of_two_that_are_published_with_one_type_at_once_one_is(
     app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any, own: str
 ) -> None:
-    ids = [own, *(made(make(admin, agent_type=f"OTHER_{number}")) for number in range(5))]
+    ids = [own, *(made(make_agent(admin, agent_type=f"OTHER_{number}")) for number in range(5))]
     for id_ in ids:
         save(admin, id_, agent_type="ALL_WAIT")
     browsers = [Browser(app).sign_in(cast.acme.admin) for _ in ids]
     said = [{"csrf_token": browser.token(), "number": "2"} for browser in browsers]
-    statuses: list[int] = []
-    at_once(*(posting(browser, f"/agents/{id_}/publish", form, statuses) for browser, id_, form in zip(browsers, ids, said, strict=True)))
-    assert sorted(statuses) == [303, *[422] * 5]
+    publishing = (posting(browser, f"/agents/{id_}/publish", form) for browser, id_, form in zip(browsers, ids, said, strict=True))
+    assert sorted(at_once(*publishing)) == [303, *[422] * 5]
 
 
 # Several people at once
@@ -374,10 +360,9 @@ def test_of_twenty_saves_of_one_version_at_once_one_is_kept(
     app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any, own: str
 ) -> None:
     browsers = [Browser(app).sign_in(cast.acme.admin) for _ in range(20)]
-    statuses: list[int] = []
     said = [{**opened(browser, own), "name": f"Number {place}", "publish": "y"} for place, browser in enumerate(browsers)]
-    at_once(*(posting(browser, f"/agents/{own}/edit", form, statuses) for browser, form in zip(browsers, said, strict=True)))
-    assert sorted(statuses) == [303, *[409] * 19]
+    saving = (posting(browser, f"/agents/{own}/edit", form) for browser, form in zip(browsers, said, strict=True))
+    assert sorted(at_once(*saving)) == [303, *[409] * 19]
     assert (published(owner, own), len(saved(owner, own))) == ((2, 2), 2)
 
 
@@ -387,14 +372,13 @@ def test_restoring_and_publishing_at_once_do_not_block_each_other(
     save(admin, own, publish="y", name="Second")
     browsers = [Browser(app).sign_in(cast.acme.admin) for _ in range(12)]
     tokens = [opened(browser, own)["csrf_token"] for browser in browsers]
-    statuses: list[int] = []
     acts = [
-        posting(browser, f"/agents/{own}/{door}", {"csrf_token": token, "number": number}, statuses)
+        posting(browser, f"/agents/{own}/{door}", {"csrf_token": token, "number": number})
         for browser, token, (door, number) in zip(
             browsers, tokens, [("restore", "1"), ("publish", "1"), ("restore", "2"), ("publish", "2")] * 3, strict=True
         )
     ]
-    at_once(*acts)
+    statuses = at_once(*acts)
     assert set(statuses) <= {303, 422}  # what says the same already is not restored
     assert statuses.count(303) >= 7
     numbers = [row[0] for row in saved(owner, own)]
@@ -486,7 +470,7 @@ def test_shipped_agents_that_nobody_changed_follow_a_newer_catalogue(
     untouched = set(id_by) - {"EMERGENCY", "INVENTORY", "MODERATOR", "COMPLIANCE"}
     for agent_type, id_ in id_by.items():
         follows = agent_type in untouched
-        assert (stored(owner, "description", id_) == "A newer text") is follows, agent_type
+        assert (stored_agent(owner, "description", id_) == "A newer text") is follows, agent_type
         if follows:
             assert published(owner, id_) == (2, 2)
             owner.execute("SELECT number, comment, saved_by FROM agent_versions WHERE agent_id = %s ORDER BY number", (id_,))
@@ -655,7 +639,7 @@ def test_of_an_agent_to_be_made_each_person_has_one_draft(app: Flask, admin: Bro
     assert sorted(typed["name"] for _, typed in drafts(owner)) == ["Lily", "Rose"]
     assert (new_form(admin)["name"], new_form(other)["name"]) == ("Rose", "Lily")
     assert "is_enabled" not in new_form(other)  # the tick was taken away
-    make(admin, name="Rose")
+    make_agent(admin, name="Rose")
     assert [typed["name"] for _, typed in drafts(owner)] == ["Lily"]
 
 
@@ -683,7 +667,7 @@ def test_a_draft_is_nobody_elses_in_the_database_either(
 def test_drafts_go_with_their_time_and_with_their_agent(
     cluster: Any, database: str, admin: Browser, cast: SimpleNamespace, owner: Any, own: str
 ) -> None:
-    fresh = made(make(admin, publish=""))
+    fresh = made(make_agent(admin, publish=""))
     for id_ in (own, fresh, None):
         keep(admin, id_, name="x")
     owner.execute("UPDATE agent_drafts SET expires_at = now() - interval '1 second' WHERE agent_id = %s", (own,))
@@ -720,12 +704,12 @@ def test_a_clone_is_an_own_agent_that_nobody_uses_yet(admin: Browser, cast: Simp
     )
     assert owner.fetchone() == (str(cast.acme.id), False, None, 1, 1)
     for column in ("description", "configuration_template::text"):
-        assert stored(owner, column, copy) == stored(owner, column, original)
-    name, agent_type = stored(owner, "name", original), stored(owner, "agent_type", original)
-    assert stored(owner, "name", copy) == f"{name} (copy)"
-    assert stored(owner, "agent_type", copy) == (f"{agent_type}_2" if whose == "own" else agent_type)
-    assert stored(owner, "agent_type", clone(admin, original)) == f"{agent_type}_{3 if whose == 'own' else 2}"
-    assert stored(owner, "origin_agent_id::text", copy) == original
+        assert stored_agent(owner, column, copy) == stored_agent(owner, column, original)
+    name, agent_type = stored_agent(owner, "name", original), stored_agent(owner, "agent_type", original)
+    assert stored_agent(owner, "name", copy) == f"{name} (copy)"
+    assert stored_agent(owner, "agent_type", copy) == (f"{agent_type}_2" if whose == "own" else agent_type)
+    assert stored_agent(owner, "agent_type", clone(admin, original)) == f"{agent_type}_{3 if whose == 'own' else 2}"
+    assert stored_agent(owner, "origin_agent_id::text", copy) == original
     page = admin.get("agents.show", agent_id=copy)
     assert "as version 1 says it. The original says nothing newer." in page.text
     assert "Nobody uses this agent" in page.text
@@ -735,15 +719,15 @@ def test_a_clone_is_an_own_agent_that_nobody_uses_yet(admin: Browser, cast: Simp
 def test_a_clone_has_what_is_in_use_not_what_waits(admin: Browser, owner: Any, own: str) -> None:
     save(admin, own, name="Waiting", description="A plan")
     copy = clone(admin, own)
-    assert stored(owner, "name", copy) == "CANARY-acme (copy)"
-    assert stored(owner, "origin_version", copy) == 1
+    assert stored_agent(owner, "name", copy) == "CANARY-acme (copy)"
+    assert stored_agent(owner, "origin_version", copy) == 1
 
 
 def test_a_clone_of_the_longest_name_and_type_fits(admin: Browser, owner: Any) -> None:
-    id_ = made(make(admin, name="n" * 200, agent_type="T" * 64))
+    id_ = made(make_agent(admin, name="n" * 200, agent_type="T" * 64))
     copies = [clone(admin, id_) for _ in range(2)]
-    assert [len(stored(owner, "name", copy)) for copy in copies] == [200, 200]
-    assert [stored(owner, "agent_type", copy) for copy in copies] == [f"{'T' * 58}_2", f"{'T' * 58}_3"]
+    assert [len(stored_agent(owner, "name", copy)) for copy in copies] == [200, 200]
+    assert [stored_agent(owner, "agent_type", copy) for copy in copies] == [f"{'T' * 58}_2", f"{'T' * 58}_3"]
     save(admin, copies[0], publish="y", description="It can be saved in the editor")
 
 
@@ -756,9 +740,8 @@ def test_a_form_that_is_sent_twice_makes_one_clone(admin: Browser, owner: Any, o
 
 def test_clones_at_once_are_refused_in_words_or_made(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any, own: str) -> None:
     browsers = [Browser(app).sign_in(cast.acme.admin) for _ in range(8)]
-    statuses: list[int] = []
     forms = [browser.get("agents.show", agent_id=own).form(f"main form[action='/agents/{own}/clone']") for browser in browsers]
-    at_once(*(posting(browser, f"/agents/{own}/clone", form, statuses) for browser, form in zip(browsers, forms, strict=True)))
+    statuses = at_once(*(posting(browser, f"/agents/{own}/clone", form) for browser, form in zip(browsers, forms, strict=True)))
     assert set(statuses) <= {303, 409}
     assert one(owner, "SELECT count(DISTINCT agent_type) FROM agents WHERE origin_agent_id = %s", own) == statuses.count(303) >= 1
 
@@ -807,7 +790,7 @@ def test_an_original_that_moves_on_can_be_left_alone(admin: Browser, above: Brow
     for _ in range(2):  # a second time changes nothing
         admin.post("agents.stay", {"number": "2"}, agent_id=copy)
     assert "Your agent stays as it is." in admin.follow().text
-    assert (len(saved(owner, copy)), stored(owner, "origin_version", copy)) == (1, 2)
+    assert (len(saved(owner, copy)), stored_agent(owner, "origin_version", copy)) == (1, 2)
     assert noted(owner, copy) == ["agent_made", "agent_kept"]
     assert "The original says nothing newer." in admin.get("agents.show", agent_id=copy).text
     mine = admin.get("agents.original", agent_id=copy, against="mine", layout="column")
@@ -823,7 +806,7 @@ def test_a_stale_look_at_the_original_is_refused_in_words(admin: Browser, above:
         assert "The original has moved on once more" in admin.post(f"agents.{door}", {"number": "2"}, agent_id=copy, expect=422).text
         for number in NUMBERS:
             assert "Input should" not in admin.post(f"agents.{door}", {"number": number}, agent_id=copy, expect=422).text
-    assert (len(saved(owner, copy)), stored(owner, "origin_version", copy)) == (1, 1)
+    assert (len(saved(owner, copy)), stored_agent(owner, "origin_version", copy)) == (1, 1)
 
 
 def test_what_only_waits_at_the_original_is_no_news(admin: Browser, above: Browser, owner: Any) -> None:
@@ -839,7 +822,7 @@ def test_an_original_that_went_can_no_longer_be_seen(
     app: Flask, admin: Browser, above: Browser, cast: SimpleNamespace, owner: Any, own: str, how: str
 ) -> None:
     original = {"no longer shared": share(owner, cast), "removed": own}.get(how, FREE_AGENT)
-    name = stored(owner, "name", original)
+    name = stored_agent(owner, "name", original)
     copy = clone(admin, original)
     if how == "no longer shared":
         owner.execute("UPDATE agent_shares SET state = 'ended'")
@@ -866,7 +849,7 @@ def test_an_agent_that_was_never_used_goes_with_all_that_hangs_on_it(admin: Brow
         assert one(owner, f"SELECT count(*) FROM {table} WHERE {column} = %s", own) == 0
     assert noted(owner, own) == ["agent_changed", "agent_removed"]
     admin.get("agents.show", agent_id=own, expect=404)
-    make(admin, agent_type="CANARY_ACME")
+    make_agent(admin, agent_type="CANARY_ACME")
 
 
 def use(owner: Any, cast: SimpleNamespace) -> None:
@@ -987,3 +970,38 @@ def test_agents_of_others_are_not_deleted_nor_published(roles: Any, cast: Simple
         beyond = roles.app.do_as(acme.admin, "UPDATE agents SET published_version = %s WHERE id = %s", [number, mine])
         assert beyond.refused == NOT_A_VERSION
     assert roles.app.do_as(acme.admin, delete, [mine]).answer == 1
+
+
+# How much is kept
+
+
+def test_an_agent_with_the_most_versions_gets_no_further_one_and_goes_on_as_a_clone(
+    admin: Browser, owner: Any, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "MOST", 3)
+    save(admin, own, name="Second")
+    save(admin, own, name="Third")
+    form = admin.get("agents.edit", agent_id=own).form(f"main form[action='/agents/{own}/edit']")
+    page = admin.post("agents.edit", {**form, "name": "Fourth"}, agent_id=own, expect=422)
+    assert "This agent has 3 versions, and more are not kept. Clone it, and go on with the clone." in page.text
+    assert page.form(f"main form[action='/agents/{own}/edit']")["name"] == "Fourth"
+    admin.post("agents.edit", {**form, "publish": "y"}, agent_id=own)  # nothing was changed: what was saved last is put into use
+    assert published(owner, own) == (3, 3)
+    clone = made(admin.post("agents.clone", {}, agent_id=own))
+    save(admin, clone, name="Fourth")
+    assert published(owner, clone) == (None, 2)
+
+
+def test_of_many_drafts_the_one_that_was_touched_longest_ago_goes(
+    app: Flask, cast: SimpleNamespace, admin: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.agents.drafts.MOST", 2)
+    ids = [made(make_agent(admin, name=f"Number {place}")) for place in range(3)]
+    other = Browser(app).sign_in(cast.acme.admin2)
+    other.post("agents.keep_draft", {"name": "Another's", "version": "1"}, agent_id=ids[0])
+    kept = "SELECT agent_id FROM agent_drafts WHERE typed->>'name' = 'Mine' ORDER BY agent_id"
+    for touched, stay in ((0, [0]), (1, [0, 1]), (0, [0, 1]), (2, [0, 2])):
+        admin.post("agents.keep_draft", {"name": "Mine", "version": "1"}, agent_id=ids[touched])
+        owner.execute(kept)
+        assert [str(row[0]) for row in owner.fetchall()] == sorted(ids[place] for place in stay)
+    assert one(owner, "SELECT count(*) FROM agent_drafts WHERE typed->>'name' = 'Another''s'") == 1

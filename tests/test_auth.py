@@ -13,8 +13,9 @@ from portal import create_app
 from portal.auth import passwords
 from portal.auth.services import WRONG
 from portal.testing.browser import Browser
-from portal.testing.cast import PASSWORD, Person
+from portal.testing.cast import PASSWORD
 from tests.statements import counted
+from tests.steps import attempt
 
 
 def test_an_administrator_signs_in_by_email_or_username_in_any_case(app: Flask, cast: SimpleNamespace) -> None:
@@ -303,15 +304,3 @@ def test_known_and_unknown_accounts_take_the_same_statements(app: Flask, cast: S
         counts[name] = len(seen)
     assert len(set(counts.values())) == 1, counts
     assert min(counts.values()) > 0
-
-
-def attempt(browser: Browser, person: Person | SimpleNamespace, *, expect: int, headers: Any = None, **changes: str) -> Any:
-    page = browser.get("auth.sign_in")
-    data = {
-        **page.form("form[action*=sign-in]"),
-        "organization": person.subdomain,
-        "login": person.email,
-        "password": person.password,
-        **changes,
-    }
-    return browser.open("POST", "auth.sign_in", expect=expect, data=data, headers=headers)

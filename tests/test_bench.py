@@ -38,7 +38,7 @@ from portal.users import services
 from portal.users.commands import RemoveUser
 from portal.users.models import Role, User
 from portal.values import email_key, username_key
-from tests.test_jobs import actor
+from tests.steps import actor
 
 Smallest = tuple[running.Served, Visitor]
 

@@ -31,8 +31,7 @@ from portal.users.models import User
 from tests.attack.furniture import NOBODYS, furnish
 from tests.attack.walls import BOUND, a_role, close, walk, watched, without_filter
 from tests.pooler import Pooler
-from tests.test_overview import figure
-from tests.test_serve import until
+from tests.steps import figure, until
 
 WHOSE = text("SELECT DISTINCT tenant_id FROM users")
 SERVER_PROCESS = text("SELECT pg_backend_pid()")

@@ -11,11 +11,7 @@ from portal.account.services import DEAD
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import fingerprint
-from tests.test_access_codes import join, make
-from tests.test_auth import attempt
-from tests.test_forgotten import all_post, at_the_same_moment
-from tests.test_invitations import invite
-from tests.test_organizations import send, typed
+from tests.steps import at_once, at_the_same_moment, attempt, invite, join, make_code, posting, send, typed
 
 ELSEWHERE = "Mara@Elsewhere.example"
 
@@ -70,7 +66,7 @@ def test_whoever_registers_gets_a_link_that_confirms_the_address(mailing: Flask,
 
 @pytest.mark.parametrize("approval", ["", "y"])
 def test_whoever_joins_by_a_code_gets_one_too(mailing: Flask, cast: SimpleNamespace, owner: Any, approval: str) -> None:
-    code = make(Browser(mailing).sign_in(cast.acme.admin), needs_approval=approval)
+    code = make_code(Browser(mailing).sign_in(cast.acme.admin), needs_approval=approval)
     join(mailing, code)
     (link,) = links(owner, "mara@x.example")
     confirm(mailing, link)
@@ -188,7 +184,7 @@ def test_of_twenty_who_use_one_link_at_once_one_confirms(
     (link,) = links(owner)
     forms = [(browser, {"csrf_token": browser.token()}) for browser in (Browser(mailing) for _ in range(20))]
     at_the_same_moment(monkeypatch, len(forms))
-    assert sorted(all_post(link, forms)) == [303] + [404] * 19
+    assert sorted(at_once(*(posting(browser, link, data) for browser, data in forms))) == [303] + [404] * 19
     owner.execute("SELECT count(*) FROM audit_entries WHERE action IN ('email_changed', 'email_confirmed')")
     assert owner.fetchone() == (1,)
 
@@ -219,7 +215,7 @@ def test_a_stranger_is_not_buried_in_mail_by_whoever_registers_or_joins(mailing:
     send(late, typed(subdomain="house-20", admin_email="victim@X.example"), expect=429)
     owner.execute("SELECT count(*) FROM tenants WHERE subdomain = 'house-20'")
     assert owner.fetchone() == (0,), "all or nothing"
-    code = make(Browser(mailing).sign_in(cast.acme.admin))
+    code = make_code(Browser(mailing).sign_in(cast.acme.admin))
     join(mailing, code, email="victim@x.example", address="203.0.113.98", expect=429)
     owner.execute("SELECT count(*) FROM outbox WHERE recipient ILIKE 'victim@%%'")
     assert owner.fetchone() == (40,), "a welcome and a link for each"

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from flask import Flask
 from werkzeug.routing import Rule
 
@@ -12,7 +13,7 @@ from portal.access import require_a_guard_on_every_door, signed_in
 from portal.database import libpq_url
 from portal.headers import HEADERS
 from portal.testing.browser import HTMX, Browser
-from tests.attack.furniture import id_of
+from tests.attack.furniture import NOBODYS, id_of
 
 PUBLIC = {
     "organizations.register",
@@ -188,6 +189,42 @@ def test_a_wrong_host_is_refused(app: Flask, cast: SimpleNamespace) -> None:
     response = app.test_client().get("/sign-in", headers={"Host": "evil.example"})
     assert response.status_code == 400
     assert "evil.example" not in response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/users", 403),
+        ("GET", f"/agents/{NOBODYS}", 404),
+        ("PUT", "/agents", 405),
+        ("POST", "/agents/new", 400),
+    ],
+)
+def test_whoever_is_signed_in_keeps_the_navigation_where_something_is_refused(
+    app: Flask, cast: SimpleNamespace, method: str, path: str, status: int
+) -> None:
+    pages = {
+        who: browser.client.open(path, method=method)
+        for who, browser in (("user", Browser(app).sign_in(cast.acme.user)), ("visitor", Browser(app)))
+    }
+    inside, outside = (BeautifulSoup(page.get_data(as_text=True), "html.parser") for page in pages.values())
+    assert pages["user"].status_code == status
+    assert [link["href"] for link in inside.select("nav.sidenav a")] == ["/", "/agents"]
+    assert cast.acme.user.username in inside.select_one("header.topbar").get_text()
+    assert f"Status {status}" in inside.get_text()
+    assert len(inside.select("h1")) == 1
+    assert not outside.select("nav.sidenav")
+
+
+def test_whoever_is_signed_in_keeps_the_navigation_after_a_fault(
+    app: Flask, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(app).sign_in(cast.acme.user)
+    monkeypatch.setattr("portal.agents.finding.find", lambda *_, **__: 1 / 0)
+    page = browser.get("agents.index", expect=500)
+    assert [link["href"] for link in page.select("nav.sidenav a")] == ["/", "/agents"]
+    assert "Something went wrong on our side" in page.heading
 
 
 def test_a_database_that_is_away_is_a_503_that_says_so(cluster: Any, database: str, tmp_path: Any) -> None:

@@ -1,7 +1,6 @@
 """Forgotten passwords and organizations: links that work once, answers that tell nobody who exists, and help from administrators."""
 
 import re
-import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +10,7 @@ import pytest
 from flask import Flask
 
 from portal.database import connect
-from portal.extensions import release
 from portal.forgotten.services import DEAD
-from portal.mail_links import services as mail_links
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import fingerprint
@@ -21,7 +18,7 @@ from portal.worker.asking import Asking
 from portal.worker.cleanup import clean_up
 from portal.worker.stopping import Stop
 from tests.statements import counted
-from tests.test_auth import attempt
+from tests.steps import at_once, at_the_same_moment, attempt, posting
 
 NEW = "seven herons beside the old canal"
 OPEN = "SELECT count(*) FROM mail_links WHERE used_at IS NULL"
@@ -200,19 +197,6 @@ def test_an_altered_a_foreign_or_an_empty_secret_opens_nothing(mailing: Flask, c
     choose(mailing, link)
 
 
-def at_the_same_moment(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Whoever looks whether a link works goes on only when all others have seen that it does."""
-    look, together = mail_links.opened, threading.Barrier(number)
-
-    def opened(*args: Any, **kwargs: Any) -> Any:
-        found = look(*args, **kwargs)
-        release()
-        together.wait(timeout=60)
-        return found
-
-    monkeypatch.setattr(mail_links, "opened", opened)
-
-
 def test_of_twenty_who_use_one_link_at_once_one_wins(
     mailing: Flask, cast: SimpleNamespace, worker: Any, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,23 +204,9 @@ def test_of_twenty_who_use_one_link_at_once_one_wins(
     browsers = [(Browser(mailing), f"{NEW} number {number}") for number in range(20)]
     forms = [(browser, {**browser.get(link).form(), "password": password}) for browser, password in browsers]
     at_the_same_moment(monkeypatch, len(forms))
-    assert sorted(all_post(link, forms)) == [303] + [404] * 19
+    assert sorted(at_once(*(posting(browser, link, data) for browser, data in forms))) == [303] + [404] * 19
     owner.execute("SELECT auth_epoch, (SELECT count(*) FROM audit_entries WHERE action = 'password_chosen_by_link') FROM users WHERE id = %s", (str(cast.acme.user.id),))  # fmt: skip
     assert owner.fetchone() == (1, 1)
-
-
-def all_post(link: str, forms: list[tuple[Browser, dict[str, str]]]) -> list[int]:
-    """The statuses that these browsers get, each in a thread of its own."""
-    statuses: list[int] = []
-    threads = [
-        threading.Thread(target=lambda browser=browser, data=data: statuses.append(browser.client.post(link, data=data).status_code))
-        for browser, data in forms
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return statuses
 
 
 def test_a_weak_password_is_refused_and_the_link_still_works(mailing: Flask, cast: SimpleNamespace, worker: Any, owner: Any) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,21 +11,23 @@ from typing import Any
 import psycopg2
 import pytest
 from flask import Flask
+from hypothesis import given
+from hypothesis import settings as tried
+from hypothesis import strategies as st
 from sqlalchemy import text
+from werkzeug.formparser import FormDataParser
 
 from portal import assets
 from portal.auth import passwords
 from portal.config import load_settings
 from portal.database import connect
 from portal.errors import Unavailable
+from portal.framework import FormParser
 from portal.invitations import services as invitations
 from portal.mail_links import services as mail_links
 from portal.processes import environment
 from portal.testing.browser import Browser
-from tests.test_access_codes import make
-from tests.test_auth import attempt
-from tests.test_invitations import WHO, invite, link_in
-from tests.test_organizations import send, typed
+from tests.steps import WHO, attempt, invite, link_in, make_code, send, typed
 
 WRONG = "a wrong guess at it"
 
@@ -49,6 +52,43 @@ def test_a_known_browser_has_one_count_however_often_its_cookie_is_written(app: 
             response = browser.client.post("/sign-in", data=data)
             tried += response.status_code == 422
     assert tried <= 10
+
+
+@tried(max_examples=500, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"%",
+                b"%2",
+                b"%22",
+                b"%2C",
+                b"%2c",
+                b"%3A",
+                b"%0D",
+                b"%0D%0A",
+                b"%0A",
+                b"%25",
+                b"%2522",
+                b"%252C",
+                b"%%0D%0A",
+                b"%26",
+                b"2",
+                b"C",
+                b"=",
+                b"&",
+                b"+",
+                b"a",
+            ]
+        )
+    )
+)
+def test_a_form_is_understood_as_werkzeug_understands_it(sent: list[bytes]) -> None:
+    body = b"".join(sent)
+    ours, its = (
+        parser().parse(BytesIO(body), "application/x-www-form-urlencoded", len(body))[1] for parser in (FormParser, FormDataParser)
+    )
+    assert list(ours.items(multi=True)) == list(its.items(multi=True))
 
 
 JSON = ["[1,2]", "5", '"x"', "null", "1e999", "[" * 2000, '{"login": "\\ud800", "organization": 5, "password": []}', '{"name": {"a": 1}}']
@@ -169,7 +209,7 @@ def test_whoever_enters_by_another_door_leaves_no_session_of_somebody_else_behin
         link = link_in(invite(admin, "mara@x.example"))
         browser.post(link, {**browser.get(link).form(), **WHO})
     elif way == "a code":
-        browser.post("access_codes.join", {"organization": "acme", "code": make(admin), **WHO, "email": "mara@x.example"})
+        browser.post("access_codes.join", {"organization": "acme", "code": make_code(admin), **WHO, "email": "mara@x.example"})
     else:
         send(browser, typed())
     thief = Browser(app)

@@ -1,9 +1,7 @@
 """Inviting people, and joining by an invitation."""
 
-import threading
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
@@ -11,21 +9,11 @@ from flask import Flask
 from portal.invitations.commands import addresses_in
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
-from tests.test_auth import attempt
-
-WHO = {"first_name": "Mara", "last_name": "Ortiz", "username": "mara.ortiz", "password": PASSWORD}
-
-
-def invite(browser: Browser, addresses: str, *, role: str = "user", expect: int = 200, **more: str) -> Any:
-    return browser.post("invitations.invite", {"addresses": addresses, "role": role, "days": "7", **more}, expect=expect)
+from tests.steps import WHO, at_once, attempt, invite, link_in, posting
 
 
 def fates(page: Any) -> dict[str, str]:
     return {row.select_one("th").get_text(strip=True): row.select_one(".mark").get_text(strip=True) for row in page.select("tbody tr")}
-
-
-def link_in(page: Any) -> str:
-    return urlsplit(str(page.select_one("input[readonly]")["value"])).path
 
 
 def accept(app: Flask, link: str, *, expect: int = 303, **changes: str) -> tuple[Browser, Any]:
@@ -132,16 +120,7 @@ def test_of_ten_who_use_one_link_at_once_one_joins(app: Flask, admin: Browser, o
     for number in range(10):
         browser = Browser(app)
         forms.append((browser, {**browser.get(link).form(), **WHO, "username": f"mara{number}"}))
-    statuses: list[int] = []
-    threads = [
-        threading.Thread(target=lambda browser=browser, data=data: statuses.append(browser.client.post(link, data=data).status_code))
-        for browser, data in forms
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [303] + [404] * 9
+    assert sorted(at_once(*(posting(browser, link, data) for browser, data in forms))) == [303] + [404] * 9
     owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'invitation_accepted'")
     assert owner.fetchone() == (1,)
 

@@ -14,8 +14,6 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from portal.actor import Actor, Origin
-from portal.auth import services as auth
 from portal.config import ROOT, Settings
 from portal.database import connect, tenancy
 from portal.errors import Forbidden, Invalid
@@ -24,17 +22,9 @@ from portal.jobs import services as jobs
 from portal.testing import Browser, do_jobs
 from portal.worker import jobs as duty
 from portal.worker.cleanup import clean_up
-from portal.worker.jobs import Application, Jobs
-from portal.worker.stopping import Stop
 from tests import kinds
 from tests.attack.furniture import put, rows_of
-from tests.test_mail import until, workers
-
-
-def actor(person: Any) -> Actor:
-    found = auth.actor_again(person.tenant_id, person.id, Origin("203.0.113.9"))
-    assert found is not None
-    return found
+from tests.steps import actor, doing, lease_is_over, until, workers
 
 
 def ask(app: Flask, person: Any, kind: str, **arguments: Any) -> UUID:
@@ -46,23 +36,11 @@ def ask(app: Flask, person: Any, kind: str, **arguments: Any) -> UUID:
 
 
 @pytest.fixture
-def worker(cluster: Any, database: str) -> Iterator[Any]:
-    """A connection as portal_worker, as the worker's loop has one."""
-    with closing(connect(cluster.urls(database)["worker"])) as connection:
-        connection.autocommit = True
-        yield connection
-
-
-@pytest.fixture
 def gate() -> Iterator[threading.Event]:
     kinds.gate.clear()
     kinds.reached.clear()
     yield kinds.gate
     kinds.gate.set()
-
-
-def doing(app: Flask, settings: Settings, stop: Stop | None = None) -> Jobs:
-    return Jobs(Application(settings, app), stop or Stop())
 
 
 def row(owner: Any, job_id: UUID) -> SimpleNamespace:
@@ -73,10 +51,6 @@ def row(owner: Any, job_id: UUID) -> SimpleNamespace:
 def made(owner: Any) -> int:
     owner.execute("SELECT count(*) FROM users WHERE username LIKE 'made%' OR username = 'thief'")
     return int(owner.fetchone()[0])
-
-
-def lease_is_over(owner: Any) -> None:
-    owner.execute("UPDATE jobs SET take_after = now() WHERE state IN ('queued', 'running')")
 
 
 # Asking and doing

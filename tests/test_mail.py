@@ -1,16 +1,12 @@
 """Mail: put into the outbox with what causes it, sent once by one of the workers, and never said to be sent before it is."""
 
-import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +21,7 @@ from flask import Flask
 from psycopg2.extensions import set_wait_callback
 
 from portal import create_app
-from portal.config import ROOT, MailServer, SettingsRefused, load_settings
+from portal.config import MailServer, SettingsRefused, load_settings
 from portal.database import connect, tenancy
 from portal.extensions import db, transaction
 from portal.mail import outbox, servers
@@ -35,8 +31,8 @@ from portal.worker.cleanup import clean_up
 from portal.worker.sending import Sending
 from portal.worker.stopping import Stop, Stopping
 from tests.mailserver import Manners, mail_server
+from tests.steps import SENDER, until, workers
 
-SENDER = "portal@mail.example.org"
 HOUR = timedelta(hours=1)
 
 
@@ -632,31 +628,6 @@ def test_a_folder_gets_a_file_for_each_mail_and_the_same_one_for_the_same_mail(
 
 
 # Real workers
-
-
-@contextmanager
-def workers(
-    number: int, cluster: Any, database: str, program: str = "portal.worker", **settings: str
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Real processes of the worker; those that still run at the end are ended."""
-    urls = cluster.urls(database)
-    env = {name: value for name, value in os.environ.items() if not name.endswith("DATABASE_URL") and name not in {"MAIL_URL", "MAIL_FROM"}}
-    env |= {"DATABASE_URL": urls["app"], "PLATFORM_DATABASE_URL": urls["platform"], "WORKER_DATABASE_URL": urls["worker"]}
-    env |= {"SECRET_KEY": "a key that only these tests use, 32+", "MAIL_FROM": SENDER, **settings}
-    running = [subprocess.Popen([sys.executable, "-m", program], env=env, cwd=ROOT) for _ in range(number)]
-    try:
-        yield running
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def none_waits(owner: Any) -> bool:

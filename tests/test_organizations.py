@@ -11,14 +11,8 @@ from flask import Flask
 
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
+from tests.steps import send, typed
 
-DUBLIN = {
-    "address-country": "IE",
-    "address-street_address": "4 Harbour Road",
-    "address-city": "Dublin",
-    "address-postal_code": "D13 X285",
-    "phone": "01 496 0000",
-}
 ELSEWHERE: dict[str, dict[str, str]] = {
     "Hong Kong, no postal code": {
         "address-country": "HK", "address-street_address": "1 Queen's Road Central", "address-city": "Central",
@@ -38,30 +32,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "address-country_area": "東京都", "address-postal_code": "100-0001", "phone": "03-3213-1111",
     },
 }  # fmt: skip
-
-
-def typed(**changes: str) -> dict[str, str]:
-    """What a person types into the registration form."""
-    return {
-        "name": "Quiet Harbour",
-        "full_name": "Quiet Harbour Funeral Directors Limited",
-        "subdomain": "quiet-harbour",
-        "description": "Answer gently.",
-        **DUBLIN,
-        "organization_email": "office@quietharbour.example",
-        "admin_first_name": "Mara",
-        "admin_last_name": "Ortiz",
-        "admin_username": "mara",
-        "admin_email": "Mara@QuietHarbour.example",
-        "admin_password": PASSWORD,
-        **{name.replace("address_", "address-", 1) if name.startswith("address_") else name: value for name, value in changes.items()},
-    }
-
-
-def send(browser: Browser, data: dict[str, str], *, expect: int = 303, **rest: Any) -> Any:
-    page = browser.get("organizations.register")
-    sent = {**page.form("main form[action='/register']"), **data}
-    return browser.post("organizations.register", sent, expect=expect, **rest)
 
 
 def test_an_organization_registers_itself_and_stands_on_its_overview(browser: Browser, owner: Any) -> None:

@@ -7,6 +7,7 @@ from flask import Flask
 
 from portal.testing.browser import Browser
 from tests.statements import counted
+from tests.steps import figure
 
 
 def test_the_figures_are_those_of_the_database(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -49,7 +50,7 @@ def test_sign_ins_are_counted_per_day_and_days_before_the_audit_log_are_not_meas
 
 
 def test_a_step_is_gone_once_the_facts_fulfil_it(app: Flask, cast: SimpleNamespace) -> None:
-    from tests.test_organizations import send, typed
+    from tests.steps import send, typed
 
     browser = Browser(app)
     send(browser, typed())
@@ -92,11 +93,3 @@ def test_pages_keep_to_their_number_of_statements(app: Flask, cast: SimpleNamesp
     with counted(app) as seen:
         Browser(app).get("/register")
     assert seen == [], "a visitor's page asks the database nothing"
-
-
-def figure(page: Any, label: str) -> str:
-    assert page.select(".figures > div")
-    for tag in page.select(".figures > div"):
-        if label.lower() in tag.get_text(" ", strip=True).lower():
-            return str(tag.select_one(".figure-number").get_text(strip=True))
-    raise AssertionError(f"no figure {label}: {page.text}")

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +25,7 @@ from portal.database.cluster import DATABASE, Instance
 from portal.database.provision import provision
 from portal.processes import Kept, environment
 from portal.system import Ending, StartRefused, Stopped, serving_account
+from tests.steps import until
 
 OURS = {name for name in os.environ if name.endswith("DATABASE_URL")} | {"MAKELEVEL", "SECRET_KEY", "INSTANCE_PATH", "PORT", "PUBLIC_URL"}
 SIGNING = "a key that only these tests use, 32+"
@@ -123,13 +124,6 @@ def _lives(pid: int) -> bool:
     with suppress(OSError):
         return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty for one that only waits to be noticed
     return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 def one(url: str, statement: str) -> object:

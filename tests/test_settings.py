@@ -10,7 +10,7 @@ from flask import Flask
 
 from portal.testing.browser import Browser
 from tests.statements import counted
-from tests.test_organizations import DUBLIN
+from tests.steps import DUBLIN
 
 FORM = "main form[action='/settings']"
 SAID = {

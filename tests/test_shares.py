@@ -1,7 +1,6 @@
 """Sharing an agent with another organization: agreed by both, read and used there, ended by either, told in both audit logs."""
 
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
+from portal import policy
 from portal.agents import finding
 from portal.config import Settings
 from portal.database import connect
@@ -17,74 +17,13 @@ from portal.database.reading import Reading
 from portal.jobs import services as jobs
 from portal.shares import services
 from portal.testing import Browser, do_jobs
-from portal.testing.browser import Page
 from tests.attack.furniture import FREE_AGENT, agent, id_of, put, rows_of
 from tests.attack.roles import DENIED, Role
 from tests.statements import counted
-from tests.test_agents import edit, listed, make
-from tests.test_jobs import doing, lease_is_over
+from tests.steps import at_once, doing, edit_agent, lease_is_over, listed, newest, offer, posting, state, told
 
 NOTICE = "If there is such an organization, its administrators can accept it for 30 days."
 UNPUBLISHED = "UPDATE agents SET published_version = NULL WHERE owner_tenant_id IS NOT NULL"
-
-
-@pytest.fixture
-def acme(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.acme.admin)
-
-
-@pytest.fixture
-def globex(app: Flask, cast: SimpleNamespace) -> Browser:
-    return Browser(app).sign_in(cast.globex.admin)
-
-
-@pytest.fixture
-def flowers(acme: Browser) -> str:
-    """An agent of acme's, its first version in use."""
-    return make(acme, configuration='{"tone": "calm"}').location.rpartition("/")[2]
-
-
-@pytest.fixture
-def offered(acme: Browser, flowers: str, owner: Any) -> str:
-    """The id of acme's offer of it to globex."""
-    offer(acme, flowers)
-    return newest(owner)
-
-
-@pytest.fixture
-def shared(offered: str, globex: Browser) -> str:
-    globex.post("shares.accept", share_id=offered)
-    return offered
-
-
-@pytest.fixture
-def database_role(cluster: Any, database: str) -> Iterator[Role]:
-    role = Role(cluster.urls(database)["app"])
-    yield role
-    role.connection.close()
-
-
-def offer(browser: Browser, agent_id: str, subdomain: str = "globex", *, expect: int = 303) -> Page:
-    form = browser.get("shares.offer", agent_id=agent_id).form("main form[action$='/offer']")
-    return browser.post("shares.offer", {**form, "subdomain": subdomain}, agent_id=agent_id, expect=expect)
-
-
-def newest(owner: Any) -> str:
-    owner.execute("SELECT id::text FROM agent_shares ORDER BY id DESC LIMIT 1")
-    return str(owner.fetchone()[0])
-
-
-def state(owner: Any, share_id: str) -> str:
-    owner.execute("SELECT state FROM agent_shares WHERE id = %s", (share_id,))
-    return str(owner.fetchone()[0])
-
-
-def told(owner: Any, tenant: Any) -> list[tuple[str, str]]:
-    """Who did what, of the shares in a tenant's audit log."""
-    owner.execute(
-        "SELECT actor_name, action FROM audit_entries WHERE tenant_id = %s AND object_type = 'share' ORDER BY seq", (str(tenant.id),)
-    )
-    return list(owner.fetchall())
 
 
 # The whole way
@@ -332,7 +271,7 @@ def test_what_is_over_is_over(acme: Browser, globex: Browser, cast: SimpleNamesp
 def test_a_partner_has_the_published_version_and_no_other(
     app: Flask, acme: Browser, globex: Browser, cast: SimpleNamespace, owner: Any, flowers: str, shared: str, database_role: Role
 ) -> None:
-    edit(acme, flowers, name="Flower advice, new", configuration='{"tone": "loud"}', publish="")
+    edit_agent(acme, flowers, name="Flower advice, new", configuration='{"tone": "loud"}', publish="")
     page = globex.get("agents.show", agent_id=flowers)
     assert (page.heading, page.select_one("pre").get_text()) == ("Flower advice", '{"tone": "calm"}')
     assert "loud" not in page.text
@@ -353,7 +292,7 @@ def test_a_partner_has_the_published_version_and_no_other(
 def test_a_partner_changes_nothing_of_it(
     globex: Browser, acme: Browser, cast: SimpleNamespace, owner: Any, flowers: str, shared: str
 ) -> None:
-    edit(acme, flowers, description="Second", publish="")
+    edit_agent(acme, flowers, description="Second", publish="")
     owner.execute("SELECT to_jsonb(a) FROM agents a")
     before = owner.fetchall()
     for door in ("edit", "history", "compare", "remove", "withdraw", "offer"):
@@ -422,25 +361,14 @@ def test_rls_alone_keeps_neighbours_from_what_is_not_shared_with_them(
 # At the same moment
 
 
-def at_once(*sends: Any) -> list[int]:
-    statuses: list[int] = []
-    threads = [threading.Thread(target=lambda send=send: statuses.append(send())) for send in sends]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(statuses)
-
-
 def sending(app: Flask, person: Any, act: str, share_id: str) -> Any:
     browser = Browser(app).sign_in(person)
-    token = browser.token()
-    return lambda: browser.client.post(f"/agents/shares/{share_id}/{act}", data={"csrf_token": token}).status_code
+    return posting(browser, f"/agents/shares/{share_id}/{act}", {"csrf_token": browser.token()})
 
 
 def test_of_many_administrators_one_accepts(app: Flask, cast: SimpleNamespace, owner: Any, offered: str) -> None:
     people = [cast.globex.admin, cast.globex.admin2] * 4
-    assert at_once(*(sending(app, person, "accept", offered) for person in people)) == [303, *[409] * 7]
+    assert sorted(at_once(*(sending(app, person, "accept", offered) for person in people))) == [303, *[409] * 7]
     do_jobs(app)
     assert [action for _, action in told(owner, cast.globex)].count("agent_share_accepted") == 1
     assert [action for _, action in told(owner, cast.acme)].count("agent_share_accepted") == 1
@@ -453,7 +381,7 @@ def test_accepting_while_the_owner_ends_is_one_or_the_other(
         offer(acme, flowers)
         share_id = newest(owner)
         acts = [sending(app, cast.acme.admin, "end", share_id), sending(app, cast.globex.admin, "accept", share_id)]
-        statuses = at_once(*acts)
+        statuses = sorted(at_once(*acts))
         assert statuses in ([303, 303], [303, 404], [303, 409])
         assert state(owner, share_id) == "ended", "whoever came first: the end is the end"
         owner.execute("SELECT partner IS NOT NULL FROM agent_shares WHERE id = %s", (share_id,))
@@ -503,7 +431,7 @@ def test_of_many_offers_of_the_same_one_is_made(app: Flask, cast: SimpleNamespac
         form = browser.get("shares.offer", agent_id=flowers).form("main form[action$='/offer']")
         return lambda: browser.client.post(f"/agents/{flowers}/offer", data={**form, "subdomain": "globex"}).status_code
 
-    assert at_once(*[send() for _ in range(6)]) == [303, *[422] * 5]
+    assert sorted(at_once(*[send() for _ in range(6)])) == [303, *[422] * 5]
     owner.execute("SELECT count(*) FROM agent_shares")
     assert owner.fetchone() == (1,)
 
@@ -587,6 +515,22 @@ def test_nobody_meets_these_jobs(acme: Browser, shared: str, owner: Any) -> None
 
 
 # What sharing means for the owner
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_whoever_switches_what_is_no_longer_shared_learns_of_it(
+    globex: Browser, cast: SimpleNamespace, owner: Any, flowers: str, shared: str, on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the share ends between the look at the agent and the switch."""
+    if on:
+        globex.post("agents.switch", {"on": "0"}, agent_id=flowers)
+    may = policy.can_switch_agent
+    end = "UPDATE agent_shares SET state = 'ended', ended_at = now() WHERE id = %s"
+    monkeypatch.setattr(policy, "can_switch_agent", lambda *about: (owner.execute(end, (shared,)), may(*about))[1])
+    told = globex.post("agents.switch", {"on": "1" if on else "0"}, agent_id=flowers, expect=409)
+    assert "Your organization lost this agent at this moment. Nothing was switched." in told.text
+    owner.execute("SELECT is_on FROM tenant_agents WHERE agent_id = %s", (flowers,))
+    assert owner.fetchall() == ([(False,)] if on else [])
 
 
 def test_an_agent_that_is_offered_is_not_removed_before_that_is_ended(acme: Browser, flowers: str, offered: str, owner: Any) -> None:

@@ -19,21 +19,7 @@ from portal.users import services
 from tests.attack.furniture import FREE_AGENT, agent
 from tests.attack.furniture import put as put_row
 from tests.crowd import INVITED, REMOVED, person, put
-from tests.test_account import grow_stale, stored
-from tests.test_auth import attempt
-
-ACTS = (
-    "change to user",
-    "change to org_admin",
-    "change to admin",
-    "change to super_admin",
-    "deactivate",
-    "reactivate",
-    "sign out",
-    "remove",
-    "hand over",
-)
-NAME = "Person 00000"
+from tests.steps import ACTS, acts_in_the_log, attempt, do, door, grow_stale, stored_user
 
 
 @pytest.fixture
@@ -49,25 +35,6 @@ def target(owner: Any) -> Callable[..., SimpleNamespace]:
         return SimpleNamespace(**row)
 
     return made
-
-
-def door(act: str) -> tuple[str, dict[str, str]]:
-    """The last part of an act's address, and what its form sends."""
-    if act.startswith("change to "):
-        return "role", {"role": act.removeprefix("change to ")}
-    return act.replace(" ", "-"), {"name": NAME} if act == "remove" else {}
-
-
-def do(browser: Browser, act: str, user_id: Any, /, *, expect: int, htmx: bool = False, **more: Any) -> Page:
-    last, data = door(act)
-    return browser.post(f"/users/{user_id}/{last}", {**data, **more}, expect=expect, htmx=htmx)
-
-
-def acts_in_the_log(owner: Any) -> list[tuple[Any, ...]]:
-    owner.execute(
-        "SELECT action, actor_id::text, object_id::text, changes FROM audit_entries WHERE action <> 'signed_in' ORDER BY tenant_id, seq"
-    )
-    return list(owner.fetchall())
 
 
 # Who may do what to whom: "yes", or a part of the sentence that refuses. The targets stand in the actor's own organization, active but
@@ -120,28 +87,28 @@ def test_who_may_do_what_to_whom(app: Flask, cast: SimpleNamespace, owner: Any, 
     for act, answer in zip(ACTS, MATRIX[who, role], strict=True):
         browser, one = Browser(app).sign_in(actor), target(organization, role, state_before(act))
         owner.execute("TRUNCATE audit_entries")
-        before = stored(owner, one)
+        before = stored_user(owner, one)
         done = YES if f"change to {role}" != act else "already"
         if answer != YES:
             page = do(browser, act, one.id, expect=403 if answer == NOT_ADMIN else 422)
             assert answer in page.text, act
-            assert stored(owner, one) == before, act
+            assert stored_user(owner, one) == before, act
             assert [action for action, *_ in acts_in_the_log(owner)] == (["refused"] if answer == NOT_ADMIN else []), act
         elif done == "already":
             do(browser, act, one.id, expect=303)
             assert "already; nothing was changed" in browser.follow().text
-            assert (stored(owner, one), acts_in_the_log(owner)) == (before, []), act
+            assert (stored_user(owner, one), acts_in_the_log(owner)) == (before, []), act
         else:
             do(browser, act, one.id, expect=303)
             expect_done(owner, act, one, actor, before)
 
 
 def expect_done(owner: Any, act: str, one: Any, actor: Any, before: dict[str, Any]) -> None:
-    after, ((action, by, on, changes),) = stored(owner, one), acts_in_the_log(owner)
+    after, ((action, by, on, changes),) = stored_user(owner, one), acts_in_the_log(owner)
     assert (by, on) == (str(actor.id), str(one.id))
     if act == "hand over":
         weaker = {"org_admin": "user", "super_admin": "admin"}[actor.role]
-        assert (after["role"], stored(owner, actor)["role"]) == (actor.role, weaker)
+        assert (after["role"], stored_user(owner, actor)["role"]) == (actor.role, weaker)
         assert (action, changes) == ("administration_handed_over", {"role": [one.role, actor.role], "own role": [actor.role, weaker]})
         owner.execute("UPDATE users SET role = %s WHERE id = %s", (actor.role, str(actor.id)))
     elif act in LOGGED:
@@ -157,10 +124,10 @@ def expect_done(owner: Any, act: str, one: Any, actor: Any, before: dict[str, An
 def test_nobody_changes_the_own_account_here(app: Flask, cast: SimpleNamespace, owner: Any, who: str) -> None:
     _, actor = actor_of(cast, who)
     browser = Browser(app).sign_in(actor)
-    before = stored(owner, actor)
+    before = stored_user(owner, actor)
     for act in ACTS:
         assert "Nobody changes the own role or state." in do(browser, act, actor.id, expect=422, name=actor.username).text
-    assert stored(owner, actor) == before
+    assert stored_user(owner, actor) == before
     assert acts_in_the_log(owner) == []
 
 
@@ -170,7 +137,7 @@ def test_unknown_foreign_and_malformed_ids_are_all_nothing(app: Flask, cast: Sim
     browser = Browser(app).sign_in(actor)
     others = [getattr(cast, name) for name in ("acme", "globex", "hades", "platform") if name != organization.subdomain]
     foreign = [one.id for other in others for one in list(other.people.values())[::2]]
-    before = [stored(owner, SimpleNamespace(id=id_)) for id_ in foreign]
+    before = [stored_user(owner, SimpleNamespace(id=id_)) for id_ in foreign]
     answers = set()
     for id_ in (
         *foreign,
@@ -187,7 +154,7 @@ def test_unknown_foreign_and_malformed_ids_are_all_nothing(app: Flask, cast: Sim
         for path in ("", "/deactivate", "/remove", "/hand-over"):
             answers.add(browser.get(f"/users/{id_}{path}", expect=404).select_one("main").get_text())
     assert len(answers) == 1
-    assert [stored(owner, SimpleNamespace(id=id_)) for id_ in foreign] == before
+    assert [stored_user(owner, SimpleNamespace(id=id_)) for id_ in foreign] == before
     assert acts_in_the_log(owner) == []
 
 
@@ -207,9 +174,9 @@ REFUSED_BY_STATE = {
 @pytest.mark.parametrize(("state", "act"), REFUSED_BY_STATE, ids=str)
 def test_what_an_accounts_state_does_not_allow(app: Flask, cast: SimpleNamespace, owner: Any, target: Any, state: str, act: str) -> None:
     one = target(cast.acme, "user", state)
-    before, browser = stored(owner, one), Browser(app).sign_in(cast.acme.admin)
+    before, browser = stored_user(owner, one), Browser(app).sign_in(cast.acme.admin)
     assert REFUSED_BY_STATE[state, act] in do(browser, act, one.id, expect=422).text
-    assert (stored(owner, one), acts_in_the_log(owner)) == (before, [])
+    assert (stored_user(owner, one), acts_in_the_log(owner)) == (before, [])
 
 
 def test_the_role_of_somebody_who_was_invited_or_deactivated_can_be_changed(
@@ -219,7 +186,7 @@ def test_the_role_of_somebody_who_was_invited_or_deactivated_can_be_changed(
     for state in ("invited", "deactivated"):
         one = target(cast.acme, "user", state)
         do(browser, "change to org_admin", one.id, expect=303)
-        assert (stored(owner, one)["role"], stored(owner, one)["state"]) == ("org_admin", state)
+        assert (stored_user(owner, one)["role"], stored_user(owner, one)["state"]) == ("org_admin", state)
 
 
 # What a refusal looks like
@@ -320,10 +287,10 @@ def test_granting_administration_asks_for_a_fresh_password_and_keeps_the_typed_r
     assert not wrong.select_one("[name=password]").get("value")
     page = do(browser, "change to org_admin", one.id, expect=422)
     assert page.form("form[action$='/role']")["role"] == "org_admin"
-    assert (stored(owner, one)["role"], acts_in_the_log(owner)) == ("user", [])
+    assert (stored_user(owner, one)["role"], acts_in_the_log(owner)) == ("user", [])
     done = do(browser, "change to org_admin", one.id, expect=200, htmx=True, password=PASSWORD)
     assert "is now organization admin" in done.select_one("[role=status]").get_text()
-    assert stored(owner, one)["role"] == "org_admin"
+    assert stored_user(owner, one)["role"] == "org_admin"
     do(browser, "change to org_admin", cast.acme.user2.id, expect=303)  # typed a moment ago
 
 
@@ -341,9 +308,9 @@ def test_lowering_deactivating_and_signing_out_ask_for_no_password_and_handing_o
         do(browser, act, one.id, expect=303)
     page = do(browser, "hand over", cast.acme.user.id, expect=422)
     assert "once more" in page.fault("password")
-    assert stored(owner, cast.acme.admin)["role"] == "org_admin"
+    assert stored_user(owner, cast.acme.admin)["role"] == "org_admin"
     do(browser, "hand over", cast.acme.user.id, expect=303, password=PASSWORD)
-    assert (stored(owner, cast.acme.admin)["role"], stored(owner, cast.acme.user)["role"]) == ("user", "org_admin")
+    assert (stored_user(owner, cast.acme.admin)["role"], stored_user(owner, cast.acme.user)["role"]) == ("user", "org_admin")
 
 
 def test_guessing_the_password_of_an_unwatched_browser_is_slowed_down(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -352,7 +319,7 @@ def test_guessing_the_password_of_an_unwatched_browser_is_slowed_down(app: Flask
     for _ in range(10):
         do(browser, "change to org_admin", cast.acme.user.id, expect=422, htmx=True, password="a wrong guess at it")
     do(browser, "hand over", cast.acme.user.id, expect=429, password=PASSWORD)
-    assert stored(owner, cast.acme.user)["role"] == "user"
+    assert stored_user(owner, cast.acme.user)["role"] == "user"
 
 
 def test_an_act_without_script_leads_back_to_the_page_of_the_table_it_was_asked_on(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -411,7 +378,7 @@ def test_an_administrator_who_is_lowered_or_deactivated_does_nothing_from_a_page
         do(Browser(app).sign_in(cast.acme.admin), act, cast.acme.admin2.id, expect=303)
         lowered.post(f"/users/{cast.acme.user.id}/role", {**form, "role": "org_admin"})
         assert lowered.page.location.startswith("/sign-in")
-        assert stored(owner, cast.acme.user)["role"] == "user"
+        assert stored_user(owner, cast.acme.user)["role"] == "user"
         owner.execute("UPDATE users SET role = 'org_admin', is_active = true WHERE id = %s", (str(cast.acme.admin2.id),))
 
 
@@ -470,11 +437,11 @@ def test_removing_erases_what_told_who_it_was_and_leaves_the_row_and_its_history
     )
     admin = Browser(app).sign_in(cast.acme.admin)
     do(admin, "deactivate", one.id, expect=303)
-    before, entries = stored(owner, one), len(acts_in_the_log(owner))
+    before, entries = stored_user(owner, one), len(acts_in_the_log(owner))
     page = admin.get(f"/users/{one.id}/remove")
     admin.post(f"/users/{one.id}/remove", {**page.form(), "name": "CANARY-acme User"})
     assert "The account was removed." in admin.follow().text
-    after = stored(owner, one)
+    after = stored_user(owner, one)
     kept = {name for name, value in after.items() if value == before[name] and value is not None}
     assert kept == {"id", "tenant_id", "role", "is_active", "created_at", "accepted_at", "last_sign_in_at"}
     gone = {name: value for name, value in after.items() if name not in kept and value is not None}
@@ -525,7 +492,7 @@ def test_the_names_of_a_removed_account_are_free_for_somebody_else(app: Flask, c
     heir.post("account.profile", {**form, "username": cast.acme.user.username})
     heir.post("account.email", {"email": cast.acme.user.email})
     owner.execute("UPDATE users SET email = pending_email, email_key = pending_email WHERE id = %s", (str(cast.acme.user2.id),))
-    assert stored(owner, cast.acme.user2)["username"] == cast.acme.user.username
+    assert stored_user(owner, cast.acme.user2)["username"] == cast.acme.user.username
     attempt(Browser(app), cast.acme.user, expect=303)  # the heir, who has the same password here
     owner.execute("SELECT DISTINCT user_id::text FROM sessions WHERE user_id <> %s", (str(cast.acme.admin.id),))
     assert owner.fetchall() == [(str(cast.acme.user2.id),)]
@@ -536,10 +503,10 @@ def test_the_names_of_a_removed_account_are_free_for_somebody_else(app: Flask, c
 )
 def test_an_account_is_removed_by_its_full_name_only(app: Flask, cast: SimpleNamespace, owner: Any, typed: str) -> None:
     owner.execute("UPDATE users SET is_active = false WHERE id = %s", (str(cast.acme.user.id),))
-    before = stored(owner, cast.acme.user)
+    before = stored_user(owner, cast.acme.user)
     page = do(Browser(app).sign_in(cast.acme.admin), "remove", cast.acme.user.id, expect=422, name=typed)
     assert page.fault("name")
-    assert (stored(owner, cast.acme.user), acts_in_the_log(owner)) == (before, [])
+    assert (stored_user(owner, cast.acme.user), acts_in_the_log(owner)) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -558,7 +525,7 @@ def test_the_name_may_be_typed_as_keyboards_allow(
     named = person(cast.acme.id, 1, first_name=first, last_name=last, username="someone", is_active=False)
     put(owner, [named])
     do(Browser(app).sign_in(cast.acme.admin), "remove", named["id"], expect=303, name=typed)
-    assert stored(owner, SimpleNamespace(**named))["state"] == "removed"
+    assert stored_user(owner, SimpleNamespace(**named))["state"] == "removed"
 
 
 # The log, and the page of a user
@@ -691,9 +658,9 @@ class Trying:
 
     def did(self, act: str, one: Any) -> bool:
         """Whether the act was answered as done and has changed the account, which must be the same."""
-        before, (last, data) = stored(self.owner, one), door(act)
+        before, (last, data) = stored_user(self.owner, one), door(act)
         answer = self.browser.client.post(f"/users/{one.id}/{last}", data={**data, "csrf_token": self.token})
-        changed = stored(self.owner, one) != before
+        changed = stored_user(self.owner, one) != before
         assert changed or answer.status_code in (403, 422) or act == f"change to {one.role}", (act, one.role, answer.status_code)
         if act == "hand over" and changed:
             self.owner.execute("UPDATE users SET role = %s WHERE id = %s", (self.actor.role, str(self.actor.id)))

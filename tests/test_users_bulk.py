@@ -1,6 +1,5 @@
 """Acts on many accounts: seen before they are done, by the rules for every row, found in every history, undone for a while."""
 
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +12,7 @@ from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.users import finding
 from portal.values import fingerprint
-from tests.test_jobs import doing, worker  # noqa: F401  (a fixture)
-from tests.test_users_export import add
+from tests.steps import add_users, at_once, doing
 
 CHANGES = ("deactivate", "reactivate", "sign_out", "role:user", "role:org_admin")
 
@@ -227,22 +225,6 @@ def test_a_row_that_changed_since_the_preview_is_asked_about_anew(admin: Browser
 # At once
 
 
-def at_once(*acts: Any) -> list[Any]:
-    """Each in a thread of its own; their answers."""
-    barrier, answers = threading.Barrier(len(acts)), []
-
-    def run(act: Any) -> None:
-        barrier.wait()
-        answers.append(act())
-
-    threads = [threading.Thread(target=run, args=[act]) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
-
-
 def sending(browser: Browser, act: str, users: list[str]) -> Any:
     data = {"act": act, "users": users, "csrf_token": browser.token()}
     return lambda: browser.client.post("/users/bulk/act", data=data)
@@ -265,7 +247,7 @@ def test_administrators_who_act_on_each_other_at_once_leave_one_in_office(app: F
 
 
 def test_two_acts_on_the_same_rows_at_once_change_each_row_once(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
-    add(owner, cast.acme, 200)
+    add_users(owner, cast.acme, 200)
     owner.execute("SELECT id::text FROM users WHERE username LIKE 'made%'")
     rows = [row[0] for row in owner.fetchall()]
     both = [Browser(app).sign_in(one) for one in (cast.acme.admin, cast.acme.admin2)]
@@ -350,7 +332,7 @@ def undo(browser: Browser, *, expect: int = 303, **more: str) -> Any:
 
 
 def test_undoing_reverts_exactly_what_is_still_as_the_act_left_it(admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
-    add(owner, cast.acme, 3)
+    add_users(owner, cast.acme, 3)
     owner.execute("SELECT username, id::text FROM users WHERE username LIKE 'made%'")
     made = dict(owner.fetchall())
     do(admin, "role:org_admin", [*made.values(), *ids(cast.acme.user)])
@@ -431,9 +413,9 @@ def test_above_a_thousand_it_is_a_job_that_reports_and_can_be_undone(
     settings: Settings,
     cast: SimpleNamespace,
     owner: Any,
-    worker: Any,  # noqa: F811
+    worker: Any,
 ) -> None:
-    add(owner, cast.acme, 1500)
+    add_users(owner, cast.acme, 1500)
     page = preview(admin, "deactivate", all="1", search="")
     assert page.heading == "Deactivate 1,503 of 1,506 accounts"
     form = {field["name"]: field["value"] for field in page.select("main form input")}
@@ -460,9 +442,9 @@ def test_a_search_with_more_hits_than_the_table_looks_at_changes_all_of_them(
     settings: Settings,
     cast: SimpleNamespace,
     owner: Any,
-    worker: Any,  # noqa: F811
+    worker: Any,
 ) -> None:
-    add(owner, cast.acme, 1200)
+    add_users(owner, cast.acme, 1200)
     do(admin, "deactivate", all="1", search="q=made&role=user")
     doing(app, settings).act(worker)
     assert number(owner, "users WHERE username LIKE 'made%' AND is_active") == 0
@@ -475,9 +457,9 @@ def test_a_job_whose_asker_lost_the_role_meanwhile_changes_nobody(
     settings: Settings,
     cast: SimpleNamespace,
     owner: Any,
-    worker: Any,  # noqa: F811
+    worker: Any,
 ) -> None:
-    add(owner, cast.acme, 1200)
+    add_users(owner, cast.acme, 1200)
     do(admin, "deactivate", all="1", search="")
     owner.execute("UPDATE users SET role = 'user' WHERE id = %s", ids(cast.acme.admin))
     doing(app, settings).act(worker)

@@ -14,6 +14,7 @@ from portal.testing.browser import Browser
 from portal.users import finding
 from portal.users.commands import SORTS, FindUsers
 from tests.statements import counted
+from tests.steps import add_users
 
 
 def exported(browser: Browser, **query: str) -> list[dict[str, str]]:
@@ -24,16 +25,6 @@ def exported(browser: Browser, **query: str) -> list[dict[str, str]]:
 
 def usernames(rows: list[dict[str, str]]) -> list[str]:
     return [row["username"] for row in rows]
-
-
-def add(owner: Any, tenant: Any, number: int, **more: str) -> None:
-    """`number` users whose usernames and search texts are alike but for their numbers."""
-    given = {"username": "'made' || n", "email": "'made' || n || '@many.example'", "search_text": "'made' || n || ' many@example'", **more}
-    owner.execute(
-        f"""INSERT INTO users (id, tenant_id, hashed_password, sort_key, {", ".join(given)})
-            SELECT gen_random_uuid(), %s, '!', 'made' || lpad(n::text, 6, '0'), {", ".join(given.values())} FROM generate_series(1, %s) AS n""",
-        (str(tenant.id), number),
-    )
 
 
 def test_the_export_is_a_file_that_says_as_of_when(admin: Browser) -> None:
@@ -81,7 +72,7 @@ def test_a_search_finds_here_whom_it_finds_in_the_table(admin: Browser, app: Fla
 
 
 def test_a_search_that_fits_more_than_the_table_looks_at_is_exported_whole(admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
-    add(owner, cast.acme, 2300)
+    add_users(owner, cast.acme, 2300)
     page = admin.get("users.index", q="made")
     assert "more than 1,000 fit" in page.text
     assert "not only the first 1,000" in page.text
@@ -91,7 +82,7 @@ def test_a_search_that_fits_more_than_the_table_looks_at_is_exported_whole(admin
 
 
 def test_each_batch_is_one_statement_of_bounded_length(admin: Browser, app: Flask, cast: SimpleNamespace, owner: Any) -> None:
-    add(owner, cast.acme, 2500)
+    add_users(owner, cast.acme, 2500)
     with counted(app) as statements:
         assert len(exported(admin)) == 2506
     assert len([statement for statement in statements if "FROM users u WHERE" in statement and "LIMIT" in statement]) == 3

@@ -23,6 +23,7 @@ from portal.users.commands import SORTS, FindUsers
 from tests.attack.roles import DENIED, Role
 from tests.crowd import NOW, crowd, person, put
 from tests.statements import counted
+from tests.steps import user_rows, users_shown
 
 EVER = datetime.min.replace(tzinfo=NOW.tzinfo)
 KEYS: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {
@@ -283,7 +284,7 @@ def test_a_search_finds_fragments_of_every_kind(find: Any) -> None:
 @pytest.mark.parametrize("signs", ["", " ", "@", "_ -", "___", "'", "’", ". .", "\x00", "\u200f", "\t\n"])
 def test_signs_alone_narrow_nothing_and_are_called_no_filter(app: Flask, cast: SimpleNamespace, signs: str) -> None:
     page = Browser(app).sign_in(cast.acme.admin).get("users.index", q=signs)
-    assert shown(page) == "1–6 of 6"
+    assert users_shown(page) == "1–6 of 6"
     assert not page.soup.select(".chips")
 
 
@@ -346,8 +347,8 @@ def test_a_search_that_finds_more_than_a_thousand_says_so_and_shows_the_first(
     found = find(q="common")
     assert (found.total, found.candidates) == (1000, True)
     page = Browser(app).sign_in(cast.acme.admin).get("users.index", q="common")
-    assert "1–25 of 1,000" in shown(page)
-    assert "more than 1,000 fit what you typed" in shown(page)
+    assert "1–25 of 1,000" in users_shown(page)
+    assert "more than 1,000 fit what you typed" in users_shown(page)
     seen, after = [], None
     for _ in range(11):
         found = find(100, q="common", after=after)
@@ -361,26 +362,18 @@ def test_beyond_ten_thousand_no_count_is_made(app: Flask, find: Any, owner: Any,
     there = len(cast.acme.people)
     put(owner, [person(cast.acme.id, number, first_name=None, last_name=None) for number in range(10_000 - there)])
     browser = Browser(app).sign_in(cast.acme.admin)
-    assert shown(browser.get("users.index")) == "1–25 of 10,000"
+    assert users_shown(browser.get("users.index")) == "1–25 of 10,000"
     put(owner, [person(cast.acme.id, 10_000)])
     page = browser.get("users.index")
-    assert shown(page) == "25 shown, more than 10,000"
+    assert users_shown(page) == "25 shown, more than 10,000"
     second = browser.get(page.select_one("a[rel=next]")["href"])
-    assert shown(second) == "25 shown, more than 10,000"
-    assert rows_of(browser.get(second.select_one("a[rel=prev]")["href"])) == rows_of(page)
-    assert shown(browser.get("users.index", role="org_admin")) == "1–3 of 3"
-    assert shown(browser.get("users.index", sort="-name", rows=100)) == "100 shown, more than 10,000"
+    assert users_shown(second) == "25 shown, more than 10,000"
+    assert user_rows(browser.get(second.select_one("a[rel=prev]")["href"])) == user_rows(page)
+    assert users_shown(browser.get("users.index", role="org_admin")) == "1–3 of 3"
+    assert users_shown(browser.get("users.index", sort="-name", rows=100)) == "100 shown, more than 10,000"
 
 
 # The page
-
-
-def shown(page: Page) -> str:
-    return page.select_one(".counted [role=status]").get_text(" ", strip=True)
-
-
-def rows_of(page: Page) -> list[str]:
-    return [str(row["id"]).removeprefix("user-") for row in page.select("tbody tr")]
 
 
 def what_the_search_sends(page: Page) -> dict[str, str]:
@@ -431,7 +424,7 @@ def test_each_link_of_the_page_leads_to_what_it_says(crowded: Browser, asked: di
         word, way = link.get_text(strip=True).strip("↑↓ "), "descending" if "↑" in link.get_text() else "ascending"
         other = crowded.get(link["href"])
         assert sorted_by(other) == (word, way)
-        assert (chips(other), shown(other)) == (chips(page), shown(page))
+        assert (chips(other), users_shown(other)) == (chips(page), users_shown(page))
 
 
 @pytest.mark.parametrize("asked", STATES_OF_THE_PAGE, ids=str)
@@ -441,18 +434,18 @@ def test_next_previous_and_first_lead_through_the_pages_that_were_asked_for(crow
         assert not first.soup.select("nav[aria-label=Pages]")
         return
     second = crowded.get(first.select_one("a[rel=next]")["href"])
-    assert shown(second).startswith(f"{len(rows_of(first)) + 1}–")
-    assert not set(rows_of(second)) & set(rows_of(first))
+    assert users_shown(second).startswith(f"{len(user_rows(first)) + 1}–")
+    assert not set(user_rows(second)) & set(user_rows(first))
     assert what_the_search_sends(second) == what_the_search_sends(first)
     back = crowded.get(second.select_one("a[rel=prev]")["href"])
-    assert (rows_of(back), shown(back)) == (rows_of(first), shown(first))
+    assert (user_rows(back), users_shown(back)) == (user_rows(first), users_shown(first))
     assert crowded.get(second.select_one("nav[aria-label=Pages] a")["href"]).text == first.text
 
 
 def test_removed_accounts_stand_in_the_order_of_their_removal_and_no_column_claims_another(crowded: Browser) -> None:
     page = crowded.get("users.index", state="removed")
     assert not page.soup.select("thead a, th[aria-sort]")
-    assert rows_of(page)
+    assert user_rows(page)
     assert {row.select_one("th").get_text(" ", strip=True) for row in page.select("tbody tr")} == {"Removed user"}
 
 
@@ -465,9 +458,9 @@ def test_the_columns_and_rows_that_a_person_chose_are_kept_on_the_account(
     elsewhere = Browser(app).sign_in(cast.acme.admin).get("users.index")
     for one in (page, elsewhere):
         assert [th.get_text(strip=True).strip("↑ ") for th in one.select("thead th")] == ["Name", "E-mail", "Since", "Act"]
-        assert len(rows_of(one)) == 50
+        assert len(user_rows(one)) == 50
         assert {box["value"] for box in one.select("[name=columns][checked]")} == {"email", "since"}
-    assert len(rows_of(crowded.get("users.index", rows=25))) == 25  # what the address says comes first
+    assert len(user_rows(crowded.get("users.index", rows=25))) == 25  # what the address says comes first
     colleague = Browser(app).sign_in(cast.acme.admin2).get("users.index")
     at_first = ["Name", "E-mail", "Role", "State", "Last sign-in", "Act"]
     assert [th.get_text(strip=True).strip("↑ ") for th in colleague.select("thead th")] == at_first
@@ -703,7 +696,7 @@ def test_grams_made_by_hand_lead_to_nobody_else(roles: Any, cast: SimpleNamespac
 def test_words_that_another_organization_has_in_common_find_each_its_own(app: Flask, cast: SimpleNamespace) -> None:
     for tenant in (cast.acme, cast.globex):
         page = Browser(app).sign_in(tenant.admin).get("users.index", q="user2")
-        assert rows_of(page) == [str(tenant.user2.id)]
+        assert user_rows(page) == [str(tenant.user2.id)]
 
 
 LOOKED_AT = "SELECT pg_stat_get_xact_numscans('{0}'::regclass), pg_stat_get_xact_tuples_returned('{0}'::regclass)"

@@ -14,10 +14,7 @@ from portal.testing.browser import HTMX, Browser
 from portal.users.commands import SORTS
 from tests.attack.roles import DENIED, Role
 from tests.crowd import crowd, person, put
-from tests.test_account import stored
-from tests.test_invitations import WHO, invite, link_in
-from tests.test_users import ACTS, acts_in_the_log, do, door
-from tests.test_users_finding import rows_of, shown
+from tests.steps import ACTS, WHO, acts_in_the_log, do, door, invite, link_in, stored_user, user_rows, users_shown
 
 SMUGGLED = {
     "id": "", "user_id": "", "tenant_id": "", "owner_tenant_id": "", "hashed_password": "!", "email": "mine@elsewhere.example", "email_key": "mine",
@@ -61,7 +58,7 @@ def test_of_several_roles_that_are_sent_none_is_taken_by_stealth(app: Flask, cas
     browser = Browser(app).sign_in(cast.acme.admin)
     for sent in (["user", "super_admin"], ["super_admin", "user"], ["org_admin", "admin"]):
         browser.client.post(f"/users/{cast.acme.user.id}/role", data={"role": sent, "csrf_token": browser.token()})
-        assert stored(owner, cast.acme.user)["role"] in ("user", "org_admin")
+        assert stored_user(owner, cast.acme.user)["role"] in ("user", "org_admin")
     for role in (
         "SUPER_ADMIN",
         "super_admin ",
@@ -75,7 +72,7 @@ def test_of_several_roles_that_are_sent_none_is_taken_by_stealth(app: Flask, cas
         "super-admin",
     ):
         do(browser, f"change to {role}", cast.acme.user2.id, expect=422)
-    assert stored(owner, cast.acme.user2)["role"] == "user"
+    assert stored_user(owner, cast.acme.user2)["role"] == "user"
 
 
 def test_every_act_needs_the_token_of_the_own_session(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -151,8 +148,8 @@ def test_a_cursor_holds_what_the_row_shows_and_no_answer_holds_a_hash(app: Flask
         page = admin.get("users.index", sort=sort)
         written = parse_qs(urlsplit(str(page.select_one("a[rel=next]")["href"])).query)["after"][0]
         *values, id_ = json.loads(base64.urlsafe_b64decode(written + "=" * (-len(written) % 4)))
-        assert id_ == rows_of(page)[-1]
-        row = stored(owner, SimpleNamespace(id=UUID(id_)))
+        assert id_ == user_rows(page)[-1]
+        row = stored_user(owner, SimpleNamespace(id=UUID(id_)))
         may_tell = {str(row[name] or "") for name in ("sort_key", "username_key", "email_key", "role", "state")} | {
             "True",
             "False",
@@ -192,7 +189,7 @@ def test_undoing_follows_the_ranks_of_its_own_moment(app: Flask, cast: SimpleNam
     owner.execute("UPDATE users SET role = 'admin' WHERE id = %s", (str(people.super.id),))
     owner.execute("UPDATE users SET is_active = true WHERE id = %s", (str(people.super2.id),))
     assert "Only a super admin may change an admin." in above.post(f"{act}/undo", expect=422).text
-    assert [stored(owner, SimpleNamespace(id=UUID(one)))["is_active"] for one in ids] == [False, True]
+    assert [stored_user(owner, SimpleNamespace(id=UUID(one)))["is_active"] for one in ids] == [False, True]
 
 
 def test_undoing_raises_nobody_beyond_what_the_rules_give_now(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -202,7 +199,7 @@ def test_undoing_raises_nobody_beyond_what_the_rules_give_now(app: Flask, cast: 
     for role in ("admin", "super_admin"):
         owner.execute("UPDATE bulk_changes SET old_role = %s", (role,))
         assert "is not given in this organization" in browser.post(f"{act}/undo", expect=422).text
-    assert stored(owner, one)["role"] == "user"
+    assert stored_user(owner, one)["role"] == "user"
 
 
 # What was handed out before
@@ -251,12 +248,12 @@ def test_people_of_the_platform_see_the_platforms_people_only_and_leave_no_door_
     admin = Browser(app).sign_in(cast.platform.admin)
     for _ in range(3):  # the same connections serve them in turn
         for name, browser in people.items():
-            assert {UUID(id_) for id_ in rows_of(browser.get("users.index"))} == {one.id for one in vars(cast)[name].people.values()}
+            assert {UUID(id_) for id_ in user_rows(browser.get("users.index"))} == {one.id for one in vars(cast)[name].people.values()}
             admin.get(f"/users/{cast.acme.user.id}", expect=404)
         for q in ("acme", "canary-acme", "user@acme.example"):
-            assert shown(admin.get("users.index", q=q)) == "Nobody fits this search."
+            assert users_shown(admin.get("users.index", q=q)) == "Nobody fits this search."
         for sort in SORTS:
-            assert len(rows_of(admin.get("users.index", sort=sort, after=cursor_before_all(sort)))) == 4
+            assert len(user_rows(admin.get("users.index", sort=sort, after=cursor_before_all(sort)))) == 4
     assert acts_in_the_log(owner) == []
 
 
@@ -281,8 +278,8 @@ def test_a_refused_or_failing_request_from_above_leaves_no_connection_unbound(
         monkeypatch.setattr(finding, "find", real)
         above.get(f"/users/{cast.acme.user.id}", expect=404)
         do(above, "change to user", cast.platform.admin.id, expect=422)
-        assert len(rows_of(below.get("users.index"))) == len(cast.acme.people)
-        assert len(rows_of(above.get("users.index"))) == len(cast.platform.people)
+        assert len(user_rows(below.get("users.index"))) == len(cast.acme.people)
+        assert len(user_rows(above.get("users.index"))) == len(cast.platform.people)
 
 
 def test_the_platform_gets_no_users_and_no_org_admins_by_any_of_these_doors(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
@@ -300,11 +297,11 @@ def test_an_org_admin_within_the_platform_would_change_nobody_above(app: Flask, 
     moved = "UPDATE users SET tenant_id = %s, username = 'odd', username_key = 'odd' WHERE id = %s"
     owner.execute(moved, (str(cast.platform.id), str(cast.acme.admin.id)))
     odd = SimpleNamespace(**{**vars(cast.acme.admin), "subdomain": "platform"})
-    browser, before = Browser(app).sign_in(odd), stored(owner, cast.platform.admin)
+    browser, before = Browser(app).sign_in(odd), stored_user(owner, cast.platform.admin)
     for act in ACTS:
         do(browser, act, cast.platform.admin.id, expect=422)
         do(browser, act, cast.platform.super.id, expect=422)
-    assert stored(owner, cast.platform.admin) == before
+    assert stored_user(owner, cast.platform.admin) == before
 
 
 def test_an_organization_that_was_suspended_has_no_administrator_any_more(app: Flask, cast: SimpleNamespace, owner: Any) -> None:

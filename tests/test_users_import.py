@@ -1,7 +1,6 @@
 """Importing people from CSV: looked through first, every fault named with its line, then all or nothing."""
 
 import io
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,14 +17,13 @@ from portal.testing.cast import PASSWORD
 from portal.values import SheetFault, read_csv
 from portal.worker.cleanup import clean_up
 from tests.attack.furniture import put, rows_of
-from tests.test_jobs import doing, lease_is_over, worker  # noqa: F401  (a fixture)
-from tests.test_mail import until, workers
+from tests.steps import at_once, doing, lease_is_over, posting, until, workers
 
 HEADER = "e-mail,first name,last name,role\n"
 
 
 @pytest.fixture
-def work(app: Flask, settings: Settings, worker: Any) -> Any:  # noqa: F811
+def work(app: Flask, settings: Settings, worker: Any) -> Any:
     return lambda: doing(app, settings).act(worker)
 
 
@@ -312,19 +310,8 @@ def test_what_changed_since_the_dry_run_refuses_all(admin: Browser, work: Any, c
 def test_a_file_is_imported_once(app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
     page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\n")
     path = f"{page.select_one('#report a')['href']}/begin"
-    barrier, statuses = threading.Barrier(2), []
-
-    def press(browser: Browser) -> None:
-        token = browser.token()
-        barrier.wait()
-        statuses.append(browser.client.post(path, data={"csrf_token": token}).status_code)
-
-    threads = [threading.Thread(target=press, args=[one]) for one in (admin, Browser(app).sign_in(cast.acme.admin2))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [303, 422]
+    both = (admin, Browser(app).sign_in(cast.acme.admin2))
+    assert sorted(at_once(*(posting(one, path, {"csrf_token": one.token()}) for one in both))) == [303, 422]
     work()
     assert number(owner, "users WHERE email = 'mara@x.example'") == 1
     begin(admin, page, expect=404)
@@ -367,7 +354,7 @@ def test_an_organization_fills_no_disk_and_no_queue_with_files(
     upload(admin, HEADER)
 
 
-def test_a_file_that_nobody_imports_is_deleted_after_a_day(admin: Browser, owner: Any, worker: Any, cast: SimpleNamespace) -> None:  # noqa: F811
+def test_a_file_that_nobody_imports_is_deleted_after_a_day(admin: Browser, owner: Any, worker: Any, cast: SimpleNamespace) -> None:
     upload(admin, HEADER)
     put(owner, "uploads", rows_of(cast.globex)["uploads"])
     owner.execute("SELECT extract(epoch FROM expires_at - created_at)::int FROM uploads WHERE tenant_id = %s", (str(cast.acme.id),))

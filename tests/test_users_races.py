@@ -4,16 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import psycopg2
 import pytest
 from flask import Flask
 
-from portal.actor import Actor, Origin
+from portal.actor import Actor
 from portal.database import connect, tenancy
 from portal.errors import Invalid, Unauthenticated
 from portal.extensions import transaction
@@ -21,7 +19,7 @@ from portal.testing.browser import Browser
 from portal.users import services
 from portal.users.commands import ChangeRole, HandOver, RemoveUser
 from tests.crowd import person, put
-from tests.test_invitations import WHO, invite, link_in
+from tests.steps import WHO, acting, invite, link_in
 
 Act = Callable[[Any, Actor], object]
 
@@ -39,15 +37,6 @@ ACTS: dict[str, Act] = {
     "hand over": lambda user, by: services.hand_over(HandOver(), user, by=by),
     "remove": lambda user, by: services.remove(RemoveUser(name=user.full_name), user, by=by),
 }
-
-
-def acting(person: Any) -> Actor:
-    """The person as a request knows her that began when she was in office, with a password typed a moment ago."""
-    return Actor(
-        id=person.id, tenant_id=person.tenant_id, role=person.role, username=person.username, email=person.email, first_name=None, last_name=None,
-        organization_name="", subdomain=person.subdomain, session_id=uuid4(), signed_in_at=datetime.now(UTC), confirmed=True, theme=None,
-        time_zone=None, density=None, table_columns=None, table_rows=None, credential="", origin=Origin(),
-    )  # fmt: skip
 
 
 def perform(app: Flask, who: Any, act: str, whom: Any) -> bool:

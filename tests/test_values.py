@@ -1186,6 +1186,9 @@ CONFIGURATIONS = [
     ('{"x": "AIza' + "a" * 30 + '"}', "looks like a secret key"),
     ('{"x": "eyJ-eyJ-' + ".eyJ".join(["a" * 10] * 3) + '"}', "looks like a secret key"),
     ('{"x": "a", "\\udfff": 1}', "Line 1, column 12 (\ufffd): a text holds half a character"),
+    ('{"x": 0.' + "0" * 99 + ', "y": 1}', "Line 1, column 7 (x): this number is too large."),
+    ('{"x": [[-1e309]]}', "Line 1, column 9 (x[0][0]): this number is too large."),
+    *((f'{{"x": "a {begins}_' + "a" * 20 + '"}', "(x): this looks like a secret key.") for begins in ("sk", "pk", "rk")),
     ('{"x": [1, ' + "9" * 101 + "]}", "Line 1, column 11 (x[1]): this number is too large."),
     ('{"x": ' + "[" * 20 + "]" * 20 + "}", "Line 1, column 26 (x" + "[0]" * 20 + "): this is nested deeper than 20 levels."),
 ]
@@ -1202,8 +1205,11 @@ def test_a_configuration_is_refused_with_the_place_of_the_fault(written: str, se
     [
         *('{}', '{"a": [{"b": 1}, {"b": 2}], "b": "a \\" , {"}', '{"x": "\\ud83d\\ude00"}', '{"a":' * 20 + "1" + "}" * 20, '{"x": 1e308, "y": "sk-ip"}'),
         *('{"x": ["sk-", "' + "a" * 20 + '"]}', '{"x": "task-' + "a" * 20 + '"}', '{"x": "eyJ' + "a" * 20 + "." + "a" * 20 + '"}', '{"x": "\\\\u0000"}'),
+        *('{"limits": {"turns": 7}, "x": 1.5, "y": "' + "9" * 101 + '", "z": -0.' + "0" * 97 + "}", '{"x": 1e-999}'),
+        *('{"x": "a risk_' + "a" * 20 + '"}', '{"x": "' + "9" * 101 + '"}', '{"x": [true, null, [], {}, ""]}'),
         *('{"x": ' + "9" * 100 + "}", "{" + ", ".join(f'"k{number}": 1' for number in range(1_000)) + "}"),
     ],
 )  # fmt: skip
 def test_a_configuration_that_can_be_kept_is_read(written: str) -> None:
-    assert read_configuration(written) == json.loads(written, parse_int=str, parse_float=str)
+    read = read_configuration(written)
+    assert json.dumps(read) == json.dumps(json.loads(written))

@@ -185,7 +185,7 @@ def refuse(user: User, *, by: Actor) -> None:
 
 
 def _waiting(user: User, by: Actor) -> User:
-    users.demand(policy.manages_access_codes(by))
+    users.demand_allowed(policy.manages_access_codes(by))
     users.demand_office(by)
     fresh = users.lock_account(by.tenant_id, user.id)
     if fresh is None or fresh.state != "waiting":

@@ -16,7 +16,7 @@ from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
 from portal.extensions import release
-from portal.users.services import demand
+from portal.users.services import demand_allowed
 from portal.values import fingerprint
 
 BATCH = 100  # agents that are read at once, of up to 64 KiB each
@@ -76,7 +76,7 @@ def all_own(*, by: Actor) -> Iterator[Any]:
 
 def look_through(command: TakeFile, *, by: Actor) -> Looked:
     """Understand a file and compare it with what the organization has. Raises Invalid(file=…)."""
-    demand(policy.makes_agents(by))
+    demand_allowed(policy.makes_agents(by))
     return _looked(read_file(command.file), by)
 
 
@@ -91,7 +91,7 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     All or nothing. Raises Conflict where the file or an agent is not what `seen` says, or for a form that was sent before;
     Invalid(file=…), Invalid(agent_type=…) where somebody takes a type at this moment.
     """
-    demand(policy.makes_agents(by))
+    demand_allowed(policy.makes_agents(by))
     looked = look_again(command.document, by=by)
     if looked.seen != command.seen:
         raise Conflict(OTHERS)
@@ -99,17 +99,15 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     different = [fate for fate in looked.fates if fate.word == "different"]
     if not new and not different:
         raise Invalid("Your agents say all that already; there is nothing to bring in.")
-    saved = [*_changed(different, by), *(_made(fate, f"{nonce} {fate.content.agent_type}", by) for fate in new)]
-    for agent in saved if command.publish else []:
+    changed = _changed(different, by)
+    for agent in changed if command.publish else []:
         versions.put_in_use(agent, agent.version, by=by)
+    if new:
+        agents.new_agents([fate.content for fate in new], nonce=nonce, by=by, comment=COMMENT, publish=command.publish)
     done = {"made": len(new), "changed": len(different)}
     changes = {name: [None, count] for name, count in done.items()}
     audit.record("agents_brought_in", tenant_id=by.tenant_id, by=by, object_type="agent", changes=changes)
     return done
-
-
-def _made(fate: Fate, nonce: str, by: Actor) -> Agent:
-    return agents.new_agent(fate.content, nonce=nonce, by=by, comment=COMMENT)
 
 
 def _changed(different: list[Fate], by: Actor) -> list[Agent]:

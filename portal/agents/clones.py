@@ -14,7 +14,7 @@ from portal.agents.models import Agent
 from portal.agents.versions import Content, content_of, said_version
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
-from portal.users.services import demand
+from portal.users.services import demand_allowed
 
 LONGEST_NAME, LONGEST_TYPE = 200, 64
 MOVED_ON = "The original has moved on once more since you looked at it. Look again."
@@ -51,7 +51,7 @@ def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
     Raises Invalid where the organization has too many, Conflict for a form that was sent before, and where somebody makes an agent of the
     same type at this moment.
     """
-    demand(policy.can_clone_agent(by, of))
+    demand_allowed(policy.can_clone_agent(by, of))
     content = content_of(of)
     own = content._replace(name=f"{content.name[: LONGEST_NAME - 7]} (copy)", agent_type=_free_type(content.agent_type, by))
     about = {"comment": f"Cloned from {of.name[:150]}, version {said_version(of):,}"}
@@ -68,7 +68,7 @@ def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
 
     Raises Invalid where the original cannot be seen, has moved on since (`number` is the version that was seen), or says the same.
     """
-    demand(policy.can_edit_agent(by, of))
+    demand_allowed(policy.can_edit_agent(by, of))
     found = _seen(command, of, by)
     clone = versions.locked(of)
     mine = versions.latest(clone, by=by)
@@ -81,7 +81,7 @@ def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
 
 def stay(command: NameVersion, of: Any, *, by: Actor) -> Agent:
     """Let a clone be as it is, and take what its original says now as known; nothing where it is. Raises Invalid as `follow`."""
-    demand(policy.can_edit_agent(by, of))
+    demand_allowed(policy.can_edit_agent(by, of))
     found = _seen(command, of, by)
     clone = versions.locked(of)
     if clone.origin_version != command.number:

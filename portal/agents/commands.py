@@ -56,7 +56,7 @@ def as_written(typed: str) -> str:
     """
     written = typed.replace("\r\n", "\n")
     read_configuration(written)
-    configuration.demand(written)
+    configuration.refuse_wrong_values(written)
     return written
 
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from uuid_utils.compat import uuid7
 
@@ -18,7 +18,20 @@ from portal.errors import Invalid
 from portal.extensions import db
 
 LIFE = timedelta(days=30)  # since the last letter
+MOST = 50  # of a person; where more are begun, the one that was touched longest ago goes
 MOST_FIELDS, LARGEST = 50, 524_288  # bytes of all fields as they are stored: what no form takes need not be kept
+
+DRAFTS = AgentDraft.__table__.c
+FORGET = delete(AgentDraft.__table__).where(
+    DRAFTS.tenant_id == bindparam("tenant"), DRAFTS.user_id == bindparam("user"), DRAFTS.agent_id.is_not_distinct_from(bindparam("agent"))
+)
+
+NEWEST = select(DRAFTS.id).where(DRAFTS.tenant_id == bindparam("tenant"), DRAFTS.user_id == bindparam("user"))
+MAKE_ROOM = delete(AgentDraft.__table__).where(
+    DRAFTS.tenant_id == bindparam("tenant"),
+    DRAFTS.user_id == bindparam("user"),
+    DRAFTS.id.in_(NEWEST.order_by(DRAFTS.saved_at.desc(), DRAFTS.id.desc()).offset(bindparam("most"))),
+)
 
 
 def keep(typed: dict[str, str], of: Any, *, nonce: str = "", by: Actor) -> datetime | None:
@@ -35,6 +48,7 @@ def keep(typed: dict[str, str], of: Any, *, nonce: str = "", by: Actor) -> datet
     row = insert(AgentDraft).values(tenant_id=by.tenant_id, id=uuid7(), user_id=by.id, agent_id=of.id if of else None, **kept)
     row = row.on_conflict_do_update(index_elements=["tenant_id", "user_id", "agent_id"], set_=kept)
     found: datetime = db.session.execute(row.returning(AgentDraft.saved_at)).scalar_one()
+    db.session.execute(MAKE_ROOM, {"tenant": by.tenant_id, "user": by.id, "most": MOST})
     return found
 
 
@@ -45,7 +59,7 @@ def draft(agent_id: UUID | None, *, by: Actor) -> AgentDraft | None:
 
 def forget(agent_id: UUID | None, *, by: Actor) -> None:
     """Throw the actor's draft away."""
-    db.session.execute(delete(AgentDraft).where(*_mine(agent_id, by)))
+    db.session.execute(FORGET, {"tenant": by.tenant_id, "user": by.id, "agent": agent_id})
 
 
 def _is_saved(typed: dict[str, str], of: Any, by: Actor) -> bool:

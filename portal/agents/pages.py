@@ -91,7 +91,7 @@ def show(agent: Any, actor: Actor) -> Response:
 @blueprint.route("/<uuid:agent_id>/edit", methods=["GET", "POST"])
 @requires(policy.can_edit_agent)
 def edit(agent: Any, actor: Actor) -> Response:
-    form = EditAgentForm(data=_said(agent, actor))
+    form = EditAgentForm(data=_said(agent, actor) if request.method == "GET" else None)
     kept = _show_draft(form, agent, actor)
     if not _turned(form) and form.carry_out(services.edit, agent, by=actor, now=lambda: _said(services.agent(actor, agent.id), actor)):
         return go_to("agents.show", agent_id=agent.id, notice=_saved(form.result, agent))

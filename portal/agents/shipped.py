@@ -70,11 +70,11 @@ def load(connection: Any) -> int:
 
 
 def _bring_in(agent: Shipped, cursor: Any) -> int:
-    from portal.agents.configuration import demand  # what a start without news need not load
+    from portal.agents.configuration import refuse_wrong_values  # what a start without news need not load
     from portal.values import read_configuration, sort_key
 
     read_configuration(agent.configuration)
-    demand(agent.configuration)
+    refuse_wrong_values(agent.configuration)
     written = 0
     for statement in (ADD, FOLLOW):
         cursor.execute(statement, {**agent._asdict(), "id": str(uuid7()), "sort_key": sort_key(agent.name)})

@@ -1,10 +1,11 @@
 """Versions of agents: what was saved, by whom, and which of them is in use."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from portal import policy
@@ -15,9 +16,10 @@ from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Invalid, NotFound
 from portal.extensions import constraint_of, db, rollback
-from portal.users.services import demand
+from portal.users.services import demand_allowed
 from portal.values import full_name, sort_key
 
+MOST = 1_000  # versions of an agent: none is ever thrown away
 TAKEN = "agents_owner_tenant_id_agent_type_key"
 ROWS = 50
 OURS = "v.agent_id = %(agent)s AND (v.owner_tenant_id = %(tenant)s OR v.owner_tenant_id IS NULL)"
@@ -28,6 +30,8 @@ LIST = Reading(f"""
 ONE = Reading(f"""
     SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration
     FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
+LOCK = select(Agent).where(Agent.id == bindparam("agent")).with_for_update().execution_options(populate_existing=True)
+ADD = insert(AgentVersion.__table__)
 NO_SUCH = "There is no such version of this agent."
 TAKEN_SINCE = (
     "Version {number:,}, which was saved last, has the type {agent_type}, which another active agent of yours has by now. "
@@ -93,7 +97,7 @@ def saved_last(of: Any, *, by: Actor) -> bool:
 
 def publish(command: NameVersion, of: Any, *, by: Actor) -> Agent:
     """Put a version into use: people, conversations and partners get it from now on. Raises NotFound, Invalid where its type is taken."""
-    demand(policy.can_publish_agent(by, of))
+    demand_allowed(policy.can_publish_agent(by, of))
     of = locked(of)
     put_in_use(of, command.number, by=by)
     return of
@@ -104,7 +108,7 @@ def unpublish(of: Any, *, by: Actor) -> Agent:
 
     Raises Invalid where another active agent has the type that was saved last: the row says that one from then on.
     """
-    demand(policy.can_edit_agent(by, of))
+    demand_allowed(policy.can_edit_agent(by, of))
     of = locked(of)
     if of.published_version is not None:
         last, number = latest(of, by=by), of.version
@@ -119,7 +123,7 @@ def unpublish(of: Any, *, by: Actor) -> Agent:
 
 def restore(command: NameVersion, of: Any, *, by: Actor) -> Agent:
     """Save what an earlier version said as a new one; what is in use stays. Raises NotFound, Invalid where it says the same already."""
-    demand(policy.can_edit_agent(by, of))
+    demand_allowed(policy.can_edit_agent(by, of))
     of = locked(of)
     former = content_of(version(of, command.number, by=by))
     if not save(of, former, by=by, restored_from=command.number):
@@ -144,16 +148,21 @@ def save(of: Agent, content: Content, *, by: Actor, **about: Any) -> bool:
 
 
 def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, restored_from: int | None = None) -> None:
-    """The next version of an agent that nobody else can change now. Raises Invalid where its type is taken."""
+    """The next version of an agent that nobody else can change now. Raises Invalid where its type is taken, or where it has MOST."""
+    if of.version >= MOST:
+        raise Invalid(f"This agent has {MOST:,} versions, and more are not kept. Clone it, and go on with the clone.")
     of.version += 1
     if of.published_version is None:
         _say(of, content)
     flush(of.agent_type)
-    about = {"comment": comment, "restored_from": restored_from}
-    db.session.add(
-        AgentVersion(agent_id=of.id, number=of.version, owner_tenant_id=of.owner_tenant_id, saved_by=by.id, **content._asdict(), **about)
-    )
-    db.session.flush()
+    db.session.execute(ADD, _row(of, content, by) | {"comment": comment, "restored_from": restored_from})
+
+
+def add_first(made: list[Agent], *, by: Actor, comment: str | None = None) -> None:
+    """Write new agents and what they say as their first versions. Two statements. Raises Invalid(agent_type=…) where a type is taken."""
+    db.session.add_all(made)
+    flush(*(of.agent_type for of in made), owner=made[0].owner_tenant_id)
+    db.session.execute(ADD, [_row(of, content_of(of), by) | {"comment": comment, "restored_from": None} for of in made])
 
 
 def put_in_use(of: Agent, number: int, *, by: Actor) -> None:
@@ -173,28 +182,41 @@ def put_in_use(of: Agent, number: int, *, by: Actor) -> None:
 
 def locked(of: Any) -> Agent:
     """The agent as it is now, kept from others until the transaction ends. Raises NotFound where it was removed meanwhile."""
-    found = select(Agent).where(Agent.id == of.id).with_for_update().execution_options(populate_existing=True)
-    agent = db.session.execute(found).scalar_one_or_none()
+    agent: Agent | None = db.session.execute(LOCK, {"agent": of.id}).scalar_one_or_none()
     if agent is None:
         raise NotFound
     return agent
 
 
-def flush(agent_type: str) -> None:
-    """Write what was changed. Raises Invalid(agent_type=…) where another active agent of the owner has this type."""
+def flush(*agent_types: str, owner: UUID | None = None) -> None:
+    """Write what was changed. Raises Invalid(agent_type=…) where another active agent of the owner has one of these types."""
     try:
         db.session.flush()
     except IntegrityError as error:
         rollback()
         if constraint_of(error) != TAKEN:
             raise
-        raise _taken(agent_type) from None
+        raise _taken(agent_types[0] if len(agent_types) == 1 else _taken_among(agent_types, owner)) from None
 
 
 def note(action: str, of: Any, by: Actor, changes: dict[str, Any] | None = None) -> None:
     """Write into the audit log what was done with an agent."""
-    told = {"agent": [None, of.name], **(changes or {})}
-    audit.record(action, tenant_id=by.tenant_id, by=by, object_type="agent", object_id=of.id, changes=told)
+    note_each([act(action, of, changes)], by)
+
+
+def note_each(acts: Iterable[audit.Act], by: Actor) -> None:
+    """As `note`, of several acts in their order."""
+    audit.record_each(acts, by=by, object_type="agent")
+
+
+def act(action: str, of: Any, changes: dict[str, Any] | None = None) -> audit.Act:
+    """What was done with an agent, as its entry tells it."""
+    return action, of.id, {"agent": [None, of.name], **(changes or {})}
+
+
+def _row(of: Agent, content: Content, by: Actor) -> dict[str, Any]:
+    which = {"agent_id": of.id, "number": of.version, "owner_tenant_id": of.owner_tenant_id, "saved_by": by.id}
+    return {**which, **content._asdict()}
 
 
 def _author(row: Any) -> str | None:
@@ -208,6 +230,12 @@ def _say(of: Agent, content: Content) -> None:
             setattr(of, name, value)
     of.sort_key = sort_key(of.name)
     flush(content.agent_type)
+
+
+def _taken_among(agent_types: tuple[str, ...], owner: UUID | None) -> str:
+    """Which of these types another active agent has, after an index has said that one of them is taken."""
+    whose = (Agent.owner_tenant_id.is_not_distinct_from(owner), Agent.agent_type.in_(agent_types), Agent.is_active)
+    return db.session.execute(select(Agent.agent_type).where(*whose).order_by(Agent.agent_type)).scalars().first() or agent_types[0]
 
 
 def _demand_free_type(of: Agent, agent_type: str) -> None:

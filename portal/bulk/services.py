@@ -166,7 +166,7 @@ def act(command: ActOnMany, *, by: Actor) -> Done | Job:
     Raises Invalid where nobody would be changed or no administrator left, Invalid(password=…) where a role from org_admin on is given
     without a fresh password, Forbidden where the actor's own role was taken away at this moment.
     """
-    users.demand(policy.administers_organization(by))
+    users.demand_allowed(policy.administers_organization(by))
     if command.role and policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
     rows = _chosen(command, by)
@@ -352,7 +352,7 @@ def undo(command: Undo, act: BulkAct, *, by: Actor) -> Done | Job:
     Raises Invalid where its time is over, it was undone already or nothing is as it left it; Invalid(password=…) where a role from
     org_admin on is given back without a fresh password.
     """
-    users.demand(policy.administers_organization(by))
+    users.demand_allowed(policy.administers_organization(by))
     seen = told(act)
     _demand_open(seen)
     roles = select(BulkChange.old_role).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id).distinct()

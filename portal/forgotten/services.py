@@ -103,7 +103,7 @@ def make_link(command: MakeLink, user: User, *, by: Actor) -> str:
 
     Raises Invalid with the rule, Invalid(password=…) without a fresh password, Conflict where the account rose at this moment.
     """
-    users.demand(policy.can_make_password_link(by, user))
+    users.demand_allowed(policy.can_make_password_link(by, user))
     auth.confirm(command, by=by)
     user, _ = users.locked(user, by, policy.can_make_password_link)
     mail_links.end_all("password", tenant_id=by.tenant_id, user_id=user.id)

@@ -78,7 +78,7 @@ def take(command: TakeFile, *, by: Actor) -> Job:
 
     Raises Invalid with the rule, and where too many files wait.
     """
-    users.demand(policy.can_import(by))
+    users.demand_allowed(policy.can_import(by))
     waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
     if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
         raise Invalid(file=f"Files of your organization that nobody has imported have {KEPT:,} bytes (200 MB). Each goes after a day.")
@@ -148,7 +148,7 @@ def fates(upload: Upload, number: int) -> list[list[Any]]:
 
 def begin(command: BeginImport, upload: Upload, *, by: Actor) -> Job:
     """Import the file in a job. Raises Invalid with the rule, where it was not looked through with nothing refused, or is under way."""
-    users.demand(policy.can_import(by))
+    users.demand_allowed(policy.can_import(by))
     looked = checked(upload)
     report = looked.report if looked else None
     if not report or report["refused"] or not report["good"]:

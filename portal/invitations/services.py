@@ -63,7 +63,7 @@ def invite(command: Invite, *, by: Actor) -> list[Outcome]:
     Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password,
     TooMany where one of the addresses was invited again and again.
     """
-    users.demand(policy.can_invite(by, command.role))
+    users.demand_allowed(policy.can_invite(by, command.role))
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
     users.demand_office(by)
@@ -213,7 +213,7 @@ def _invited(invitation: Invitation, by: Actor) -> User:
     user = users.lock_account(by.tenant_id, invitation.user_id)
     if user is None or user.state != "invited":
         raise Conflict("This invitation was accepted or withdrawn at this moment.")
-    users.demand(policy.can_invite(by, user.role))
+    users.demand_allowed(policy.can_invite(by, user.role))
     return user
 
 

@@ -19,7 +19,7 @@ from portal.jobs import services as jobs
 from portal.jobs.services import Work
 from portal.shares.commands import OfferAgent
 from portal.shares.models import AgentShare
-from portal.users.services import demand, demand_office, lock_organization
+from portal.users.services import demand_allowed, demand_office, lock_organization
 
 LIFE = timedelta(days=30)  # of an offer that nobody answers
 MOST_OPEN, MOST_A_DAY = 50, 100  # offers of one organization: each is an entry in somebody else's audit log
@@ -90,7 +90,7 @@ def offer(command: OfferAgent, agent: Any, *, nonce: str, by: Actor) -> AgentSha
     Raises Invalid(subdomain=…) for the own one and one that has it or an offer already, Invalid where too many are open, Conflict for a
     form that was sent before.
     """
-    demand(policy.can_share_agent(by, agent))
+    demand_allowed(policy.can_share_agent(by, agent))
     if command.subdomain == by.subdomain:
         raise Invalid(subdomain="This is your own organization, which has the agent already. Name another one.")
     lock_organization(by.tenant_id)  # whoever offers at the same moment waits here
@@ -126,7 +126,7 @@ def refuse(share: Any, *, by: Actor) -> None:
 
 def end(share: Any, *, by: Actor) -> None:
     """Take an offer back, or end what is shared, from either side and at once. Raises Invalid with the rule, Conflict where it is over."""
-    demand(policy.can_end_share(by, share))
+    demand_allowed(policy.can_end_share(by, share))
     locked = _locked(share, by)
     if locked is None or locked.state not in OPEN:
         raise Conflict(OVER)
@@ -182,7 +182,7 @@ def _make_room(subdomain: str, agent: Any, by: Actor) -> None:
 
 
 def _answered(share: Any, state: str, by: Actor) -> AgentShare:
-    demand(policy.can_answer_offer(by, share))
+    demand_allowed(policy.can_answer_offer(by, share))
     demand_office(by)
     locked = _locked(share, by)
     if locked is None or locked.state != "offered" or locked.expires_at <= datetime.now(UTC):

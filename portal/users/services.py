@@ -82,7 +82,7 @@ def change_role(command: ChangeRole, user: User, *, by: Actor) -> bool:
     Raises Invalid(role=…) with the rule and who can help, or when nobody would be left to administer the organization;
     Invalid(password=…) where a role from org_admin on is given without a fresh password.
     """
-    demand(policy.can_grant(by, user, command.role))
+    demand_allowed(policy.can_grant(by, user, command.role))
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
     user, _ = locked(user, by, lambda actor, account: policy.can_grant(actor, account, command.role))
@@ -103,7 +103,7 @@ def hand_over(command: HandOver, user: User, *, by: Actor) -> None:
 
     Raises Invalid with the rule, Invalid(password=…) without a fresh password.
     """
-    demand(policy.can_hand_over(by, user))
+    demand_allowed(policy.can_hand_over(by, user))
     auth.confirm(command, by=by)
     user, me = locked(user, by, policy.can_hand_over)
     weaker = policy.grantable_roles(me)[0]
@@ -194,7 +194,7 @@ def locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple[
     database does not lock what the actor may not change, and after, because either may have changed: whoever was lowered or
     deactivated while waiting for the lock does nothing any more.
     """
-    demand(rule(by, user))
+    demand_allowed(rule(by, user))
     lock_organization(by.tenant_id)
     both = select(User).where(User.tenant_id == by.tenant_id, User.id.in_((by.id, user.id))).with_for_update(key_share=True)
     now = {one.id: one for one in db.session.execute(both.execution_options(populate_existing=True)).scalars()}
@@ -203,11 +203,11 @@ def locked(user: User, by: Actor, rule: Callable[[Any, User], Answer]) -> tuple[
         raise Unauthenticated
     if fresh is None:
         raise Conflict("This account was given a higher role at this moment. Nothing was changed.")
-    demand(rule(me, fresh))
+    demand_allowed(rule(me, fresh))
     return fresh, me
 
 
-def demand(answer: Answer) -> None:
+def demand_allowed(answer: Answer) -> None:
     """Raises Invalid(role=…) with the rule, and who can help, unless the answer is yes."""
     if isinstance(answer, Denied):
         raise Invalid(role=answer.words)

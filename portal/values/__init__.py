@@ -3,10 +3,10 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
-from portal.values.configurations import Number, json_sentence, line_and_column, read_configuration
+from portal.values.configurations import fault_of_text, json_sentence, line_and_column, read_configuration
 from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
-from portal.values.documents import Member, json_text, member, members, pretty, rewritten
+from portal.values.documents import Member, member, members, pretty, rewritten
 from portal.values.envelope import format_address
 from portal.values.passwords import Strength, password_fault, password_strength, strong_password
 from portal.values.phones import example_phone, format_phone, parse_phone
@@ -40,7 +40,6 @@ __all__ = [
     "MayBeCleared",
     "Member",
     "Name",
-    "Number",
     "OptionalText",
     "PersonName",
     "SheetFault",
@@ -67,6 +66,7 @@ __all__ = [
     "device_name",
     "email_key",
     "example_phone",
+    "fault_of_text",
     "fingerprint",
     "folded",
     "format_address",
@@ -74,7 +74,6 @@ __all__ = [
     "full_name",
     "harmless",
     "json_sentence",
-    "json_text",
     "known_parts",
     "likely_country",
     "line_and_column",

@@ -3,30 +3,34 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NoReturn
 
 LARGEST = 64 * 1024  # bytes of UTF-8
 DEEPEST = 20
 MOST_KEYS = 1_000
 LONGEST_NUMBER = 100
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[][{},:]')
-TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
-# Keys of well-known services, by what they begin with, and private keys. A word's beginning is asked for behind it: patterns that begin
-# with letters are looked for many times quicker.
-KEYS = {
-    **dict.fromkeys(("sk", "pk", "rk"), "[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{20}"),
-    "AKIA": r"[0-9A-Z]{16}\b",
-    "gh": "[pousr]_[A-Za-z0-9]{30}",
-    "xox": "[abprs]-[A-Za-z0-9-]{10}",
-    "AIza": "[0-9A-Za-z_-]{30}",
-}
-SECRET = re.compile("|".join([*(rf"{begins}(?<=\b{begins}){rest}" for begins, rest in KEYS.items()), "-----BEGIN [A-Z ]*PRIVATE KEY-----"]))
+TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+TOKEN = re.compile(rf"{TEXT.pattern}|-?\d[\d.eE+-]*|true|false|null|[][{{}},:]")
+SIGNS = bytes(ord("9") if chr(byte) in "0123456789.eE+-" else ord(" ") for byte in range(256))  # those of numbers, as nines
+# Keys of well-known services, by the letters that they begin with, and private keys. Each is looked for by itself, and what stands
+# before its first letters is asked for behind them: patterns that begin with letters are looked for many times quicker.
+SECRETS = [
+    re.compile(pattern)
+    for pattern in (
+        r"k(?<=\b[spr]k)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{20}",
+        r"AKIA(?<=\bAKIA)[0-9A-Z]{16}\b",
+        r"gh(?<=\bgh)[pousr]_[A-Za-z0-9]{30}",
+        r"xox(?<=\bxox)[abprs]-[A-Za-z0-9-]{10}",
+        r"AIza(?<=\bAIza)[0-9A-Za-z_-]{30}",
+        "-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    )
+]
 # Tokens that carry a signature, in the group. The first part is taken without the others too: else each that begins within a long one
 # would read all of it again.
 SIGNED = re.compile(r"eyJ(?<=\beyJ)[A-Za-z0-9_-]{10,}(\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10})?")
-HALF = re.compile("[\ud800-\udfff]")
 # What the parser of the standard library says, as people are told it.
 SENTENCES = {
     "Expecting value": "a value is missing here",
@@ -39,12 +43,6 @@ SENTENCES = {
     "Extra data": "the document ends before this; take away what follows",
     "Unexpected UTF-8 BOM (decode using utf-8-sig)": "an invisible mark (BOM) stands in front of the document; delete it",
 }
-
-
-class Number(str):
-    """A number as it was written."""
-
-    __slots__ = ()
 
 
 @dataclass
@@ -77,18 +75,24 @@ class Part:
         return "" if self.key is None else "." + "".join(char if char.isprintable() else "\ufffd" for char in self.key[:60])
 
 
+@lru_cache(maxsize=8)  # whoever saves asks for the same text more than once
 def read_configuration(written: str) -> dict[str, Any]:
-    """The object that a JSON document holds, its numbers as they were written.
+    """The object that a JSON document holds; whoever asks for the same text gets the same object, so it is never to be changed.
 
     Raises ValueError with a sentence that names line, column and place: for what is no JSON, no object, larger than 64 KiB, nested deeper
     than 20 levels, with more than 1,000 keys, a key twice in one object, NaN or Infinity, a number beyond every range, for U+0000 or half a
     surrogate pair in a text, and for what looks like a secret key.
     """
-    if len(written.encode("utf-8", "surrogatepass")) > LARGEST:
+    encoded = written.encode("utf-8", "surrogatepass")
+    if len(encoded) > LARGEST:
         raise ValueError("This is larger than 64 KiB. Shorten its texts.")
+    long_numbers = b"9" * (LONGEST_NUMBER + 1) in encoded.translate(SIGNS)
+    numbers: dict[str, Any] = (
+        {"parse_int": _unless_long(int), "parse_float": _unless_long(float)} if long_numbers else {}
+    )  # each costs more by these
     keys = Keys()
     try:
-        found = json.loads(written, parse_constant=_no_number, parse_int=Number, parse_float=Number, object_pairs_hook=keys.note)
+        found = json.loads(written, parse_constant=_no_number, object_pairs_hook=keys.note, **numbers)
     except json.JSONDecodeError as fault:
         raise ValueError(json_sentence(fault)) from None
     except RecursionError:
@@ -121,17 +125,27 @@ def line_and_column(written: str, at: int) -> str:
     return f"Line {written.count(chr(10), 0, at) + 1}, column {at - written.rfind(chr(10), 0, at)}"
 
 
+def _unless_long(read: Callable[[str], float]) -> Callable[[str], float]:
+    """Reads numbers; those that are too long are infinite, as those are that are too large."""
+    return lambda digits: read(digits) if len(digits) <= LONGEST_NUMBER else math.inf
+
+
 def _is_faulty(found: dict[str, Any]) -> bool:
     """Whether `_faults` finds something besides keys; without its place this is known many times quicker."""
     inside: list[Any] = [found]
     texts: list[str] = []
     for _level in range(DEEPEST):
-        values = [value for part in inside for value in (part.values() if isinstance(part, dict) else part)]
-        texts += [key for part in inside if isinstance(part, dict) for key in part]
-        texts += [value for value in values if isinstance(value, str)]
-        inside = [value for value in values if isinstance(value, dict | list)]
-    numbers = [text for text in texts if type(text) is Number]
-    return bool(inside) or any(map(_is_too_large, numbers)) or _fault_of_text("\n".join(texts)) is not None
+        values: list[Any] = []
+        for part in inside:
+            if type(part) is dict:
+                texts += part
+            values += part.values() if type(part) is dict else part
+        if math.inf in values or -math.inf in values:
+            return True
+        kinds = set(map(type, values))
+        texts += [value for value in values if type(value) is str] if str in kinds else []
+        inside = [value for value in values if type(value) in (dict, list)] if kinds & {dict, list} else []
+    return bool(inside) or fault_of_text("\n".join(texts)) is not None
 
 
 def _faults(written: str) -> Iterator[tuple[int, str, str]]:
@@ -141,7 +155,7 @@ def _faults(written: str) -> Iterator[tuple[int, str, str]]:
     for match in TOKEN.finditer(written):
         part, inner = match[0], parts[-1] if parts else None
         is_key = inner is not None and inner.is_object and inner.key is None and part[0] == '"'
-        sentence = fault_of(part)
+        sentence = _fault_of(part)
         if part in "{[":
             parts.append(Part(part == "{"))
             sentence = f"this is nested deeper than {DEEPEST} levels" if len(parts) > DEEPEST else None
@@ -160,19 +174,28 @@ def _faults(written: str) -> Iterator[tuple[int, str, str]]:
             yield match.start(), "".join(part.place for part in parts).lstrip("."), sentence
 
 
-def fault_of(token: str) -> str | None:
+def _fault_of(token: str) -> str | None:
     """Why a text or a number, as it is written, cannot be kept; None where it can."""
     if token[0] == '"':
-        return _fault_of_text(json.loads(token))
+        return fault_of_text(json.loads(token))
     return "this number is too large" if token[0] in "-0123456789" and _is_too_large(token) else None
 
 
-def _fault_of_text(text: str) -> str | None:
+def fault_of_text(text: str) -> str | None:
+    """Why a text cannot be kept; None where it can."""
     if "\x00" in text:
         return "a text holds U+0000, which cannot be kept"
-    if SECRET.search(text) or any(found[1] for found in SIGNED.finditer(text)):
+    if any(secret.search(text) for secret in SECRETS) or any(found[1] for found in SIGNED.finditer(text)):
         return "this looks like a secret key. Whoever sees the agent reads this; keys belong into the settings of the server"
-    return "a text holds half a character (a lone surrogate)" if HALF.search(text) else None
+    return "a text holds half a character (a lone surrogate)" if _holds_half(text) else None
+
+
+def _holds_half(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _is_too_large(number: str) -> bool:

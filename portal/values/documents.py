@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from portal.values.configurations import TEXT, TOKEN, fault_of
+from portal.values.configurations import TEXT, TOKEN
 
 Path = tuple[str | int, ...]
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # numbers may have more digits than Python reads
@@ -57,15 +57,6 @@ def member(written: str, path: Path) -> Member | None:
 def pretty(written: str) -> str:
     """A document with each value in a line of its own, indented by 2; order, numbers and texts as they are written."""
     return _laid_out(written, "\n", UNIT)
-
-
-def json_text(text: str) -> str:
-    """A text as JSON writes it. Raises ValueError with a sentence for what `read_configuration` would refuse in a text."""
-    token = json.dumps(text, ensure_ascii=False)
-    fault = fault_of(token)
-    if fault:
-        raise ValueError(fault[0].upper() + fault[1:] + ".")
-    return token
 
 
 def rewritten(written: str, changes: Mapping[tuple[str, ...], str | None]) -> str:

@@ -14,7 +14,7 @@ from portal.testing.cast import PASSWORD
 from tests.e2e.conftest import Open, serving
 from tests.e2e.steps import sign_in, sound_in_every_look
 from tests.mailserver import Mailbox, mail_server
-from tests.test_mail import SENDER, until, workers
+from tests.steps import SENDER, until, workers
 
 NEW = "seven herons over the marsh at dawn"
 

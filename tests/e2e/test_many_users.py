@@ -12,7 +12,7 @@ from tests.crowd import INVITED, person, put
 from tests.e2e.conftest import Open
 from tests.e2e.steps import sign_in, sound_in_every_look
 from tests.e2e.test_registration import register
-from tests.test_mail import workers
+from tests.steps import workers
 
 FIRST = [
     "Aoife", "Brendan", "Ciara", "Dermot", "Eimear", "Fionn", "Gráinne", "Hugh", "Isolde", "Jarlath", "Kathleen", "Lorcan", "Mairéad",
