@@ -45,7 +45,7 @@ RIGHTS = {
     "bulk_acts": "app: SI, platform: SI",
     "bulk_changes": "app: SI, platform: SI",
     "uploads": "app: SID, platform: S, worker: sD",
-    "upload_parts": "app: SI",
+    "upload_parts": "app: SID",
     "agents": "app: SIuD, platform: SIu",
     "agent_versions": "app: SI, platform: SI",
     "agent_drafts": "app: SIuD, platform: SIuD, worker: sD",
