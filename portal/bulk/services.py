@@ -59,6 +59,11 @@ ACTS_ON = """
     SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
 NOBODY = "Nobody is changed by this: {}"
+LOOK_FIRST = "Look first at whom this would change."
+UNSEEN = (
+    "{then:,} accounts fitted when you looked at them, and your page showed {shown:,}: an import, or another change of many, was under way"
+    " then. Look once more at whom this would change."
+)
 ONLY_SO_MANY = f"On the platform at most {MOST:,} accounts are changed at once. Narrow the search."
 
 
@@ -82,10 +87,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who would be changed by an act and who not, and why: each account, or where there are more than MOST, `groups` of them."""
+    """Who would be changed by an act and who not, and why: each account; of more than MOST `groups`, as of a moment."""
 
     fates: list[Fate] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    as_of: datetime | None = None
 
     @property
     def in_a_job(self) -> bool:
@@ -131,7 +137,7 @@ def plan(command: ActOnMany, *, by: Actor) -> Plan:
         return Plan([Fate(row, answer(command.kind, command.role, row, by)) for row in rows])
     assert command.search is not None
     found = finding.groups(by.tenant_id, command.search, by.id)
-    return Plan(groups=[_group(command, group, by) for group in found])
+    return Plan(groups=[_group(command, group, by) for group in found], as_of=found[0].looked_at if found else None)
 
 
 def _group(command: ActOnMany, group: finding.Group, by: Actor) -> Group:
@@ -161,36 +167,43 @@ def _in_a_steady_order(search: FindUsers) -> FindUsers:
 
 
 def act(command: ActOnMany, *, by: Actor) -> Done | Job:
-    """Do it to everybody who was asked for and may be changed: at once, or in a job where there are more than MOST.
+    """Do it to everybody who was asked for and may be changed: at once to chosen accounts, in a job to all that fit a search.
 
-    Raises Invalid where nobody would be changed or no administrator left, Invalid(password=…) where a role from org_admin on is given
-    without a fresh password, Forbidden where the actor's own role was taken away at this moment.
+    Raises Invalid for a search of which no preview was shown, where nobody would be changed or no administrator left,
+    Invalid(password=…) where a role from org_admin on is given without a fresh password, Forbidden where the actor's own role was taken
+    away at this moment.
     """
     users.demand(policy.administers_organization(by))
     if command.role and policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
-    rows = _chosen(command, by)
-    if rows is None:
+    if command.search is not None:
         if policy.is_platform(by.role):
             raise Invalid(ONLY_SO_MANY)  # a job works as the app, whose row level security keeps the platform's accounts
-        assert command.search is not None
-        search = command.search.model_dump(mode="json", exclude={"after", "before"})
-        return jobs.ask("users.bulk", by=by, arguments={"act": command.act, "search": search})
+        if command.shown is None:
+            raise Invalid(LOOK_FIRST)
+        return jobs.ask("users.bulk", by=by, arguments=command.model_dump(mode="json", include={"act", "search", "shown"}))
     lock(by)
-    as_now = finding.chosen(by.tenant_id, [row.id for row in rows])
-    return _carried_out(command.kind, command.role, [as_now], by)
+    return _carried_out(command.kind, command.role, [finding.chosen(by.tenant_id, command.users)], by)
 
 
 @jobs.kind("users.bulk", title="Change of many accounts", question=policy.administers_organization, report="bulk/_report.html")
 def act_on_all(work: Work) -> dict[str, Any]:
-    """All or nothing: everybody who fits the search by now."""
-    command = ActOnMany(act=work.arguments["act"], search=work.arguments["search"])
+    """All or nothing: everybody who fitted the search when the preview was shown, and whom nobody has changed since.
+
+    Rows tell only when they came and were changed, not when that could be seen. So nothing is done where more fitted by their rows than
+    the preview has shown: a transaction was under way then.
+    """
+    command = ActOnMany.model_validate(work.arguments)
     assert command.search is not None
-    search, by = _in_a_steady_order(command.search), work.by
+    assert command.shown is not None
+    search, shown, by = _in_a_steady_order(command.search), command.shown, work.by
     lock(by)
-    total = sum(group.number for group in finding.groups(by.tenant_id, search, by.id))
-    done = _carried_out(command.kind, command.role, finding.batches(by.tenant_id, search), by, work, total)
-    return _report(done)
+    found = finding.groups(by.tenant_id, search, by.id, shown.as_of)
+    then, later = (sum(group.number for group in found if group.as_it_was is as_it_was) for as_it_was in (True, False))
+    if then > shown.number:
+        raise Invalid(UNSEEN.format(then=then, shown=shown.number))
+    done = _carried_out(command.kind, command.role, finding.batches(by.tenant_id, search, shown.as_of), by, work, then)
+    return {**_report(done), "shown": shown.number, "later": later, "gone": shown.number - then}
 
 
 def _report(done: Done) -> dict[str, Any]:
