@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "actor": {"values"},
     "values": {"errors", "values"},
     "models": {"extensions", "models", "values"},
-    "policy": {"models"},
+    "policy": {"models", "extensions"},
     "sentences": set(),
     "configuration": {"errors", "values"},
     "shipped": {"values", "configuration"},

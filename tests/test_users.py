@@ -637,6 +637,7 @@ class Trying:
             "Offer own agents to other organizations, accept and end what is shared": self.shares_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
+            "Have invitations mailed, once the own e-mail address is confirmed": lambda: any(map(self.invites, NAMES)),
             **about,
             **making,
             **{f"Invite somebody as {name}": partial(self.invites, role) for role, name in NAMES.items()},

@@ -44,7 +44,7 @@ ACTS: dict[str, Act] = {
 def acting(person: Any) -> Actor:
     """The person as a request knows her that began when she was in office, with a password typed a moment ago."""
     return Actor(
-        id=person.id, tenant_id=person.tenant_id, role=person.role, username=person.username, email=person.email, first_name=None, last_name=None,
+        id=person.id, tenant_id=person.tenant_id, role=person.role, username=person.username, email=person.email, is_verified=True, first_name=None, last_name=None,
         organization_name="", subdomain=person.subdomain, session_id=uuid4(), signed_in_at=datetime.now(UTC), confirmed=True, theme=None,
         time_zone=None, density=None, table_columns=None, table_rows=None, credential="", origin=Origin(),
     )  # fmt: skip

@@ -141,7 +141,7 @@ def plan(command: ActOnMany, *, by: Actor) -> Plan:
 
 
 def _group(command: ActOnMany, group: finding.Group, by: Actor) -> Group:
-    somebody = policy.Somebody(policy.Role(group.role), group.state, **({"id": group.id} if group.id else {}))
+    somebody = policy.Somebody(policy.Role(group.role), group.state, group.id or uuid7())
     return Group(group.role, group.state, group.number, answer(command.kind, command.role, somebody, by))
 
 

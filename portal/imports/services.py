@@ -96,6 +96,7 @@ def take(command: TakeFile, *, by: Actor) -> Job | Upload:
     Raises Invalid with the rule, for a beginning that cannot be read, and where too many files wait.
     """
     users.demand(policy.can_import(by))
+    _demand_mailing(command.become, by)
     header, _ = _beginning(command.file)
     try:
         places = matched(suggested(header, command.become), header, command.become).places
@@ -112,6 +113,11 @@ def take(command: TakeFile, *, by: Actor) -> Job | Upload:
     for number, place in enumerate(range(0, len(command.file), PART)):
         _keep(by, taken.id, "file", number, command.file[place : place + PART])
     return _look_through(taken, places, by) if places else taken
+
+
+def _demand_mailing(become: str, by: Actor) -> None:
+    if become == "invited":
+        invitations.demand_mailing(by)
 
 
 def _beginning(file: bytes) -> tuple[list[str], list[list[str]]]:
@@ -259,6 +265,7 @@ def begin(command: BeginImport, upload: Upload, *, by: Actor) -> Job:
     page that asks was shown, or is under way.
     """
     users.demand(policy.can_import(by))
+    _demand_mailing(upload.become, by)
     if policy.some_ask_for_password(_importable(command, upload).report["roles"]):
         auth.confirm(command, by=by)
     _alone(upload, by)
@@ -279,6 +286,7 @@ def _importable(command: BeginImport, upload: Upload) -> Any:
 def import_people(work: Work) -> dict[str, Any]:
     """All or nothing: every line is judged anew, by the rules and the accounts of this moment."""
     found, by = _upload_of(work), work.by
+    _demand_mailing(found.become, by)
     _, lines, total = _read(found, by, work)
     nobodys = passwords.hashed(secrets.token_urlsafe(32)) if found.become == "deactivated" else None
     act_id, tally, made, faults, refused = bulk.begin_import(by=by), bulk.Tally(), 0, list[str](), 0

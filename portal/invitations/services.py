@@ -60,10 +60,11 @@ class Outcome:
 def invite(command: Invite, *, by: Actor) -> list[Outcome]:
     """Invite every address, each with an answer of its own; sent twice, the second time says so of each.
 
-    Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password,
-    TooMany where one of the addresses was invited again and again.
+    Raises Invalid(role=…) where the role cannot be given, Invalid where the actor may not have mails sent, Invalid(password=…) where an
+    administrator is invited without a fresh password, TooMany where one of the addresses was invited again and again.
     """
     users.demand(policy.can_invite(by, command.role))
+    demand_mailing(by)
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
     users.demand_office(by)
@@ -73,6 +74,13 @@ def invite(command: Invite, *, by: Actor) -> list[Outcome]:
         changes = {"e-mail": [None, ", ".join(invited)], "role": [None, command.role]}
         audit.record("users_invited", tenant_id=by.tenant_id, by=by, object_type="user", changes=changes)
     return answers
+
+
+def demand_mailing(by: Actor) -> None:
+    """Raises Invalid with the rule unless the actor may have people mailed who are no users."""
+    may = policy.mails_invitations(by)
+    if isinstance(may, policy.Denied):
+        raise Invalid(may.words)
 
 
 def _invite_one(typed: str, command: Invite, by: Actor) -> Outcome:
@@ -187,6 +195,7 @@ def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
 
     Raises Invalid with the rule, Invalid(password=…) where an administrator is invited without a fresh password, TooMany.
     """
+    demand_mailing(by)
     if policy.asks_for_password(_invited(invitation, by).role):  # whoever has the link becomes one
         auth.confirm(command, by=by)
     users.demand_office(by)
