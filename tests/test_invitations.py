@@ -248,3 +248,11 @@ def test_neighbours_see_and_touch_no_invitation(app: Flask, admin: Browser, cast
     for act in ("withdraw", "send-again"):
         neighbour.post(f"/users/invitations/{invitation}/{act}", expect=404)
     assert state_of(owner, "mara@x.example") == "invited"
+
+
+def test_a_withdrawn_invitation_is_not_mailed_afterwards(admin: Browser, owner: Any) -> None:
+    invite(admin, "new@x.example kept@x.example")
+    owner.execute("SELECT i.id::text FROM invitations i JOIN users u ON u.id = i.user_id WHERE u.email = 'new@x.example'")
+    admin.post("invitations.withdraw", invitation_id=owner.fetchone()[0])
+    owner.execute("SELECT recipient, failed_at IS NOT NULL, last_error FROM outbox ORDER BY recipient")
+    assert owner.fetchall() == [("kept@x.example", False, None), (None, True, "the invitation was withdrawn")]

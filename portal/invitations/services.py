@@ -209,9 +209,13 @@ def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
 
 
 def withdraw(invitation: Invitation, *, by: Actor) -> None:
-    """Take an invitation back; its link is dead at once, and the address may be invited anew. Raises Invalid with the rule."""
+    """Take an invitation back; its link is dead at once, a mail that waits is not sent, and the address may be invited anew.
+
+    Raises Invalid with the rule.
+    """
     user = _invited(invitation, by)
     address, user_id = user.email, user.id
+    mail.forget(user_id, "the invitation was withdrawn")
     db.session.execute(delete(User).where(User.tenant_id == by.tenant_id, User.id == user_id, User.accepted_at.is_(None)))
     changes = {"e-mail": [address, None]}
     audit.record("invitation_withdrawn", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user_id, changes=changes)

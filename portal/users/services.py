@@ -15,6 +15,7 @@ from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from portal.extensions import constraint_of, db
+from portal.mail import services as mail
 from portal.organizations.models import Tenant
 from portal.policy import Answer, Denied
 from portal.users.commands import ChangeRole, ChooseColumns, HandOver, RemoveUser
@@ -139,13 +140,15 @@ def sign_out_everywhere(user: User, *, by: Actor) -> None:
 
 
 def remove(command: RemoveUser, user: User, *, by: Actor) -> None:
-    """Erase names, username, address and password of somebody who was deactivated; the row and the audit entries stay.
+    """Erase names, username, address and password of somebody who was deactivated, the address in mails and links too; the row and the
+    audit entries stay.
 
     Raises Invalid(name=…) unless the user's full name was typed, Invalid with the rule.
     """
     user, _ = locked(user, by, policy.can_remove)
     if not command.name or folded(command.name) != folded(user.full_name):
         raise Invalid(name=f"This is not the name. Type “{user.full_name}” to remove this account for good.")
+    mail.forget(user.id, "the account was removed")
     for name in ERASED:
         setattr(user, name, None)
     user.is_verified, user.sort_key, user.removed_at = False, "", datetime.now(UTC)
