@@ -238,8 +238,8 @@ def test_an_invitation_is_not_mailed_again_and_again_whatever_way(mailing: Flask
         admin.post("invitations.send_again", invitation_id=pending, expect=200)
         admin.post("invitations.withdraw", invitation_id=pending)
     invite(admin, "new@x.example, VICTIM@x.example", expect=429)
-    owner.execute("SELECT count(*) FROM outbox WHERE recipient = 'victim@x.example'")
-    assert owner.fetchone() == (20,)
+    owner.execute("SELECT count(*) FROM outbox")
+    assert owner.fetchone() == (20,), "of what was withdrawn is kept that it was to be mailed"
     invite(admin, "new@x.example")
     invite(Browser(mailing).sign_in(cast.globex.admin), "victim@x.example")
 
