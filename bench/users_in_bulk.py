@@ -128,7 +128,8 @@ def _imports(served: running.Served, admin: Visitor, database: Any) -> Table:
         _upload(admin, _file(count, become), become)
         looked, report = _done(served, database)
         path = f"/users/import/{report['upload']}"
-        admin.post(f"{path}/begin", {"csrf_token": _token(admin, path)})
+        preview = admin.get(path).select_one("#content [name=preview]")
+        admin.post(f"{path}/begin", {"csrf_token": _token(admin, path), "preview": str(preview["value"]) if preview else ""})
         imported, _ = _done(served, database)
         together, most = looked.seconds + imported.seconds, max(looked.peak, imported.peak)
         promised = (verdict([together], IMPORT_SECONDS), verdict([most], IMPORT_MIB)) if count == PROMISED_ROWS else ("", "")

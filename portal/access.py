@@ -93,6 +93,19 @@ def let_files_in() -> None:
         request.max_content_length = request.max_form_memory_size = marked[0]
 
 
+class Ended(Exception):
+    """Whoever is answered piece by piece may no longer be. The connection is cut: nobody is to take the beginning for the whole."""
+
+
+def go_on(actor: Actor, question: Callable[[Actor], Answer]) -> None:
+    """Before each piece of a long answer: bind what is read for it, as the door did. Raises Ended where the session was ended, or the
+    policy says no by now.
+    """
+    now = auth.actor_of(str(actor.credential), actor.origin, unattended=True)
+    if now is None or not question(now):
+        raise Ended("Whoever asked for this answer was signed out, or may not have it any more.")
+
+
 def _guarded(view: View, question: Question | None) -> View:
     asked = list(signature(question).parameters)[1:] if question else []
     wanted = list(signature(view).parameters)

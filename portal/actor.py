@@ -22,8 +22,8 @@ class Actor(UserMixin):
     """An account that acts, signed in by a session or through a job that it asked for; every service takes it as `by=`.
 
     `session_id`, `signed_in_at` and `credential` are None where a job acts for somebody who may have signed out since. `confirmed` is
-    true while the password was typed in this session in the last five minutes. `theme`, `time_zone`, `density` and what the table of
-    users shows are None where the person has chosen nothing.
+    true while the password was typed in this session in the last five minutes, `is_verified` once `email` was confirmed. `theme`,
+    `time_zone`, `density` and what the table of users shows are None where the person has chosen nothing.
     """
 
     id: UUID
@@ -31,6 +31,7 @@ class Actor(UserMixin):
     role: str
     username: str
     email: str
+    is_verified: bool
     first_name: str | None
     last_name: str | None
     organization_name: str

@@ -138,12 +138,12 @@ def verify_audit() -> None:
     """Recompute the chain of every organization's audit log, and the lists of accounts that its entries prove; names the first broken
     entry, exit 1 when there is one."""
     from portal.audit import services
-    from portal.bulk import services as bulk
+    from portal.bulk.lists import verify as verify_lists
     from portal.database import tenancy
     from portal.database.cluster import database_running
 
     with database_running(settings()), tenancy.bound(None, pool="platform"):
-        chains, lists = list(services.verify()), list(bulk.verify())
+        chains, lists = list(services.verify()), list(verify_lists())
     for chain in chains:
         found = f"entry {chain.broken} is broken" if chain.broken else f"{chain.whole} entries, whole"
         click.echo(f"{chain.subdomain}: {found}")

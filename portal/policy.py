@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from portal.extensions import settings
 from portal.jobs.models import Job
 from portal.users.models import Role
 
@@ -55,6 +56,8 @@ class Acting(Protocol):
     def id(self) -> UUID: ...
     @property
     def role(self) -> Any: ...
+    @property
+    def is_verified(self) -> bool: ...
 
 
 class Account(Acting, Protocol):
@@ -141,6 +144,20 @@ def can_invite(actor: Acting, role: str) -> Answer:
     if not (may := administers_organization(actor)):
         return may
     return _grants(actor, Role(role))
+
+
+def has_confirmed_address(actor: Acting) -> Answer:
+    """Has shown that the own e-mail address is theirs; where no mail is sent, nobody can, and nobody need."""
+    if actor.is_verified or settings().mail_server is None:
+        return Allowed()
+    return Denied("Confirm your e-mail address first, on the page of your account: only who has shown that it is theirs has others mailed.")
+
+
+def mails_invitations(actor: Acting) -> Answer:
+    """May have mails sent to people who are no users, which invite them: by hand, by a file, and once more."""
+    if not (may := administers_organization(actor)):
+        return may
+    return has_confirmed_address(actor) if grantable_roles(actor) else Denied("There is no role that you may give.", A_SUPER_ADMIN)
 
 
 def manages_access_codes(actor: Acting) -> Answer:
@@ -341,6 +358,7 @@ class Somebody:
     role: Role
     state: str = "active"
     id: UUID = field(default_factory=uuid4)
+    is_verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -392,6 +410,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_about_somebody(can_manage, "End all sessions of {}"),
     *_about_somebody(can_make_password_link, "Make a link for a new password of {}"),
     Permission("Users", "Import many people from a file", can_import),
+    Permission("Users", "Have invitations mailed, once the own e-mail address is confirmed", mails_invitations),
     *_about_somebody(can_deactivate, "Deactivate {}"),
     *_about_somebody(can_reactivate, "Reactivate {} who was deactivated", state="deactivated"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),

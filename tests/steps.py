@@ -1,5 +1,6 @@
 """Steps that tests of several nouns take: signing in, inviting, registering, making agents, acting at once."""
 
+import io
 import os
 import subprocess
 import sys
@@ -94,6 +95,18 @@ def invite(browser: Browser, addresses: str, *, role: str = "user", expect: int 
 
 def link_in(page: Any) -> str:
     return urlsplit(str(page.select_one("input[readonly]")["value"])).path
+
+
+def accept(app: Flask, link: str, *, expect: int = 303, **changes: str) -> tuple[Browser, Any]:
+    browser = Browser(app)
+    page = browser.get(link, expect=200 if expect != 404 else 404)
+    form = page.form() if expect != 404 else {}
+    return browser, browser.post(link, {**form, **WHO, **changes}, expect=expect)
+
+
+def upload(browser: Browser, content: bytes | str, *, become: str = "invited", name: str = "people.csv", expect: int = 303) -> Any:
+    data = content.encode() if isinstance(content, str) else content
+    return browser.post("imports.new", {"file": (io.BytesIO(data), name), "become": become}, expect=expect)
 
 
 def make_code(browser: Browser, *, expect: int = 200, **changes: str) -> Any:
@@ -257,7 +270,8 @@ def add_users(owner: Any, tenant: Any, number: int, **more: str) -> None:
 def acting(person: Any) -> Actor:
     """The person as a request knows her that began when she was in office, with a password typed a moment ago."""
     return Actor(
-        id=person.id, tenant_id=person.tenant_id, role=person.role, username=person.username, email=person.email, first_name=None, last_name=None,
+        id=person.id, tenant_id=person.tenant_id, role=person.role, username=person.username, email=person.email, is_verified=True,
+        first_name=None, last_name=None,
         organization_name="", subdomain=person.subdomain, session_id=uuid4(), signed_in_at=datetime.now(UTC), confirmed=True, theme=None,
         time_zone=None, density=None, table_columns=None, table_rows=None, credential="", origin=Origin(),
     )  # fmt: skip

@@ -8,10 +8,25 @@ import pytest
 from flask import Flask
 
 from portal.account.services import DEAD
+from portal.config import Settings
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import fingerprint
-from tests.steps import at_once, at_the_same_moment, attempt, invite, join, make_code, posting, send, typed
+from tests.steps import (
+    accept,
+    at_once,
+    at_the_same_moment,
+    attempt,
+    doing,
+    invite,
+    join,
+    link_in,
+    make_code,
+    posting,
+    send,
+    typed,
+    upload,
+)
 
 ELSEWHERE = "Mara@Elsewhere.example"
 
@@ -231,8 +246,8 @@ def test_an_invitation_is_not_mailed_again_and_again_whatever_way(mailing: Flask
         admin.post("invitations.send_again", invitation_id=pending, expect=200)
         admin.post("invitations.withdraw", invitation_id=pending)
     invite(admin, "new@x.example, VICTIM@x.example", expect=429)
-    owner.execute("SELECT count(*) FROM outbox WHERE recipient = 'victim@x.example'")
-    assert owner.fetchone() == (20,)
+    owner.execute("SELECT count(*) FROM outbox")
+    assert owner.fetchone() == (20,), "of what was withdrawn is kept that it was to be mailed"
     invite(admin, "new@x.example")
     invite(Browser(mailing).sign_in(cast.globex.admin), "victim@x.example")
 
@@ -250,3 +265,103 @@ def test_an_address_that_is_given_up_on_kills_the_mailed_link_for_a_password_too
     ask(Browser(mailing).sign_in(user))
     confirm(mailing, links(owner)[0])
     Browser(mailing).get(link, expect=404)
+
+
+# Nobody has others mailed before the own address is known
+
+
+FIRST = "Confirm your e-mail address first"
+MAIL_ME = 'main form[action="/account/email/confirmation"]'
+
+
+def number(owner: Any, what: str) -> int:
+    owner.execute(f"SELECT count(*) FROM {what}")
+    return int(owner.fetchone()[0])
+
+
+def test_whoever_registers_invites_nobody_before_the_address_is_confirmed(mailing: Flask, owner: Any) -> None:
+    browser = Browser(mailing)
+    send(browser, typed())
+    page = browser.get("invitations.invite")
+    assert FIRST in page.text
+    assert not page.select("[name=addresses]")
+    assert FIRST in invite(browser, "stranger@x.example", expect=422).text
+    assert FIRST in browser.get("users.access").text
+    assert letters(owner, "stranger@x.example") == []
+    assert number(owner, "users WHERE email = 'stranger@x.example'") == 0
+    browser.post(page.select_one(MAIL_ME)["action"], page.form(MAIL_ME))
+    assert "is on its way" in browser.follow().text
+    confirm(mailing, links(owner, "Mara@QuietHarbour.example")[-1])
+    assert not browser.get("invitations.invite").select(MAIL_ME)
+    invite(browser, "stranger@x.example")
+    assert len(letters(owner, "stranger@x.example")) == 1
+    assert FIRST not in browser.get("users.access").text
+
+
+def test_where_no_mail_is_sent_nobody_need_confirm(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    unconfirmed(owner, cast.acme.admin)
+    admin = Browser(app).sign_in(cast.acme.admin)
+    invite(admin, "new@x.example")
+    for door in ("invitations.invite", "invitations.index", "imports.new", "users.access"):
+        assert FIRST not in admin.get(door).text, door
+
+
+def test_an_invitation_is_sent_again_by_whose_address_is_confirmed_and_withdrawn_by_others_too(
+    mailing: Flask, cast: SimpleNamespace, owner: Any
+) -> None:
+    admin = Browser(mailing).sign_in(cast.acme.admin)
+    invite(admin, "new@x.example")
+    path = admin.get("invitations.index").select_one("form[action$=send-again]")["action"]
+    unconfirmed(owner, cast.acme.admin)
+    page = admin.get("invitations.index")
+    assert FIRST in page.text
+    assert page.select(MAIL_ME)
+    assert not page.select("form[action$=send-again]")
+    assert FIRST in admin.post(path, expect=422).select_one("#faults").text
+    assert len(letters(owner, "new@x.example")) == 1
+    admin.post(page.select_one("form[action$=withdraw]")["action"])
+    assert number(owner, "users WHERE email = 'new@x.example'") == 0
+
+
+@pytest.mark.parametrize("when", ["upload", "begin", "job"])
+def test_a_file_invites_nobody_before_the_address_is_confirmed(
+    mailing: Flask,
+    settings: Settings,
+    cast: SimpleNamespace,
+    owner: Any,
+    worker: Any,
+    when: str,
+) -> None:
+    admin, file = Browser(mailing).sign_in(cast.acme.admin), "email\nstranger@x.example\n"
+    if when == "upload":
+        unconfirmed(owner, cast.acme.admin)
+        assert FIRST in admin.get("imports.new").text
+        assert FIRST in upload(admin, file, expect=422).select_one("#faults").text
+        assert number(owner, "uploads") == 0
+        upload(admin, "email,username\nstranger@x.example,stranger\n", become="deactivated")
+        assert admin.page is not None
+        return
+    work = doing(mailing, settings)
+    upload(admin, file)
+    work.act(worker)
+    path = admin.follow().select_one("#report a")["href"]
+    form = admin.get(path).form()
+    if when == "begin":
+        unconfirmed(owner, cast.acme.admin)
+        assert admin.get(path).select(MAIL_ME)
+    begun = admin.post(f"{path}/begin", form, expect=422 if when == "begin" else 303)
+    if when == "begin":
+        assert FIRST in begun.select_one("#faults").text
+    else:
+        unconfirmed(owner, cast.acme.admin)
+        work.act(worker)
+        assert FIRST in admin.follow().select_one("#job .refused").text
+    assert letters(owner, "stranger@x.example") == []
+    assert number(owner, "users WHERE email = 'stranger@x.example'") == 0
+
+
+def test_whoever_accepted_an_invitation_invites_at_once(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    link = link_in(invite(Browser(mailing).sign_in(cast.acme.admin), "ola@x.example", role="org_admin"))
+    browser, _ = accept(mailing, link)
+    invite(browser, "stranger@x.example")
+    assert len(letters(owner, "stranger@x.example")) == 1

@@ -9,18 +9,11 @@ from flask import Flask
 from portal.invitations.commands import addresses_in
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
-from tests.steps import WHO, at_once, attempt, invite, link_in, posting
+from tests.steps import WHO, accept, at_once, attempt, invite, link_in, posting
 
 
 def fates(page: Any) -> dict[str, str]:
     return {row.select_one("th").get_text(strip=True): row.select_one(".mark").get_text(strip=True) for row in page.select("tbody tr")}
-
-
-def accept(app: Flask, link: str, *, expect: int = 303, **changes: str) -> tuple[Browser, Any]:
-    browser = Browser(app)
-    page = browser.get(link, expect=200 if expect != 404 else 404)
-    form = page.form() if expect != 404 else {}
-    return browser, browser.post(link, {**form, **WHO, **changes}, expect=expect)
 
 
 def state_of(owner: Any, email: str) -> str | None:
@@ -227,3 +220,11 @@ def test_neighbours_see_and_touch_no_invitation(app: Flask, admin: Browser, cast
     for act in ("withdraw", "send-again"):
         neighbour.post(f"/users/invitations/{invitation}/{act}", expect=404)
     assert state_of(owner, "mara@x.example") == "invited"
+
+
+def test_a_withdrawn_invitation_is_not_mailed_afterwards(admin: Browser, owner: Any) -> None:
+    invite(admin, "new@x.example kept@x.example")
+    owner.execute("SELECT i.id::text FROM invitations i JOIN users u ON u.id = i.user_id WHERE u.email = 'new@x.example'")
+    admin.post("invitations.withdraw", invitation_id=owner.fetchone()[0])
+    owner.execute("SELECT recipient, failed_at IS NOT NULL, last_error FROM outbox ORDER BY recipient")
+    assert owner.fetchall() == [("kept@x.example", False, None), (None, True, "the invitation was withdrawn")]

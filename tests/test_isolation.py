@@ -402,3 +402,32 @@ def test_a_link_is_of_oneself_or_made_in_ones_own_name_for_no_higher_role(roles:
     for change in ("secret_hash = secret_hash", "expires_at = now()", "user_id = user_id", "auth_epoch = 1"):
         assert roles.app.do_as(acme.admin, f"UPDATE mail_links SET {change}").refused == DENIED
     assert roles.app.do_as(acme.admin, "DELETE FROM mail_links").refused == DENIED
+
+
+def test_of_a_file_only_what_was_told_of_its_lines_goes_before_the_file(roles: Any, furnished: Any, owner: Any) -> None:
+    for tenant in (furnished.acme, furnished.globex):
+        put(owner, "upload_parts", {**rows_of(tenant)["upload_parts"], "kind": "fates"})
+    assert roles.app.do_as(furnished.acme.admin, "DELETE FROM upload_parts").answer == 1
+    owner.execute("SELECT kind, tenant_id = %s FROM upload_parts WHERE kind = 'fates'", [str(furnished.globex.id)])
+    assert owner.fetchall() == [("fates", True)]
+    assert roles.platform.do_as(furnished.platform.super, "DELETE FROM upload_parts").refused == DENIED
+
+
+def test_mails_forget_accounts_of_the_own_organization_that_nobody_signs_in_to(roles: Any, furnished: Any, owner: Any) -> None:
+    acme, globex = furnished.acme, furnished.globex
+
+    def known() -> set[str]:
+        owner.execute("SELECT recipient FROM outbox WHERE recipient LIKE '%.example'")
+        return {row[0] for row in owner.fetchall()}
+
+    for tenant in (acme, globex):
+        for number, person in enumerate((tenant.user, tenant.gone)):
+            mail = {"id": id_of(tenant, f"mail {number}"), "recipient": person.email}
+            put(owner, "outbox", {**rows_of(tenant)["outbox"], **mail})
+    everybody = known()
+    for who, whom in ((acme.admin, acme.user), (acme.admin, globex.gone), (acme.user, acme.gone)):
+        assert roles.app.do_as(who, "SELECT forget_mail(%s, 'x')", [str(whom.id)]).touched == 1
+        assert known() == everybody, "an active account, a neighbour's, and asked for by somebody who administers nothing"
+    assert roles.app.do_as(acme.admin, "SELECT forget_mail(%s, 'x')", [str(acme.gone.id)]).touched == 1
+    assert everybody - known() == {acme.gone.email}
+    assert roles.worker.do("SELECT forget_mail(%s, 'x')", [str(acme.user.id)]).refused == DENIED

@@ -16,7 +16,7 @@ from portal.errors import Conflict
 from portal.testing.browser import Browser, Page
 from portal.testing.cast import PASSWORD
 from portal.users import services
-from tests.attack.furniture import FREE_AGENT, agent
+from tests.attack.furniture import FREE_AGENT, agent, rows_of
 from tests.attack.furniture import put as put_row
 from tests.crowd import INVITED, REMOVED, person, put
 from tests.steps import ACTS, acts_in_the_log, attempt, do, door, grow_stale, stored_user
@@ -456,6 +456,68 @@ def test_removing_erases_what_told_who_it_was_and_leaves_the_row_and_its_history
     assert owner.fetchone() == (0,)
 
 
+def mails_of(owner: Any, tenant: Any) -> list[tuple[Any, ...]]:
+    owner.execute(
+        "SELECT recipient, body_text IS NULL, sent_at IS NOT NULL, last_error FROM outbox WHERE tenant_id = %s ORDER BY subject",
+        (str(tenant.id),),
+    )
+    return list(owner.fetchall())
+
+
+def test_removing_erases_the_address_in_mails_and_links_and_keeps_that_they_were(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    one, other = cast.acme.user, cast.acme.user2
+    person = Browser(mailing).sign_in(one)
+    person.post("account.email", {"email": "Mara@Elsewhere.example"})  # one mail to each address
+    owner.execute("UPDATE users SET email = 'User@acme.example' WHERE id = %s", (str(one.id),))  # in another spelling than the mail's
+    neighbour = Browser(mailing).sign_in(cast.globex.user)
+    neighbour.post("account.email", {"email": "Mara@Elsewhere.example"})
+    Browser(mailing).sign_in(other).post("account.email", {"email": "ola@elsewhere.example"})
+    theirs = mails_of(owner, cast.globex)
+    over = "sent_at = now(), body_text = NULL, body_html = NULL"
+    owner.execute(f"UPDATE outbox SET {over} WHERE recipient = %s AND tenant_id = %s", (one.email, str(cast.acme.id)))
+    failed = {
+        "id": str(uuid4()),
+        "subject": "z",
+        "body_text": None,
+        "body_html": None,
+        "failed_at": "2026-01-01Z",
+        "last_error": f"550 <{one.email}>",
+    }
+    put_row(owner, "outbox", {**rows_of(cast.acme)["outbox"], "recipient": one.email, **failed})
+    admin = Browser(mailing).sign_in(cast.acme.admin)
+    do(admin, "deactivate", one.id, expect=303)
+    do(admin, "remove", one.id, expect=303, name="CANARY-acme User")
+    assert sorted(mails_of(owner, cast.acme), key=str) == sorted(
+        [
+            (None, True, True, None),
+            (None, True, False, "the account was removed"),
+            (None, True, False, "the account was removed"),
+            (other.email, False, False, None),
+            ("ola@elsewhere.example", False, False, None),
+        ],
+        key=str,
+    )
+    assert mails_of(owner, cast.globex) == theirs
+    owner.execute("SELECT user_id::text FROM mail_links WHERE tenant_id = %s", (str(cast.acme.id),))
+    assert owner.fetchall() == [(str(other.id),)]
+    owner.execute("SELECT count(*) FROM outbox WHERE outbox::text ILIKE %s AND tenant_id = %s", (f"%{one.email}%", str(cast.acme.id)))
+    assert owner.fetchone() == (0,)
+
+
+def test_removing_leaves_the_mails_of_whoever_has_by_now_the_address_that_was_waited_for(
+    mailing: Flask, cast: SimpleNamespace, owner: Any
+) -> None:
+    one, other = cast.acme.user, cast.acme.user2
+    Browser(mailing).sign_in(one).post("account.email", {"email": "mara@elsewhere.example"})
+    owner.execute("UPDATE users SET email = 'Mara@elsewhere.example' WHERE id = %s", (str(other.id),))
+    put_row(owner, "outbox", {**rows_of(cast.acme)["outbox"], "recipient": "Mara@elsewhere.example", "subject": "theirs"})
+    admin = Browser(mailing).sign_in(cast.acme.admin)
+    do(admin, "deactivate", one.id, expect=303)
+    do(admin, "remove", one.id, expect=303, name="CANARY-acme User")
+    owner.execute("SELECT subject FROM outbox WHERE recipient IS NOT NULL")
+    assert owner.fetchall() == [("theirs",)]
+
+
 @pytest.fixture
 def removed(app: Flask, cast: SimpleNamespace) -> tuple[Browser, Browser]:
     """acme's user was removed: the browser that was signed in as the user, and the administrator's."""
@@ -604,6 +666,7 @@ class Trying:
             "Offer own agents to other organizations, accept and end what is shared": self.shares_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
+            "Have invitations mailed, once the own e-mail address is confirmed": lambda: any(map(self.invites, NAMES)),
             **about,
             **making,
             **{f"Invite somebody as {name}": partial(self.invites, role) for role, name in NAMES.items()},

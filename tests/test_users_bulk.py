@@ -8,6 +8,7 @@ from flask import Flask
 
 from portal.bulk import services as bulk
 from portal.config import Settings
+from portal.database import connect
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.users import finding
@@ -27,6 +28,13 @@ def preview(browser: Browser, act: str, users: list[str] | None = None, *, expec
 
 def do(browser: Browser, act: str, users: list[str] | None = None, *, expect: int = 303, **more: str) -> Any:
     return browser.post("bulk.act", {"act": act, "users": users or [], **more}, expect=expect)
+
+
+def do_all(browser: Browser, act: str, search: str = "") -> Any:
+    """What is done to all that fit a search, as the preview's form asks for it; returns the preview."""
+    page = preview(browser, act, all="1", search=search)
+    browser.post("bulk.act", page.form())
+    return page
 
 
 def fates(page: Any) -> dict[str, str]:
@@ -90,6 +98,9 @@ def test_this_page_and_all_that_fit_are_selections_too(admin: Browser, cast: Sim
         ({"act": "deactivate", "users": [f"00000000-0000-0000-0000-{one:012}" for one in range(1001)]}, "at most 1,000"),
         ({"act": "deactivate", "all": "1", "search": "role=god"}, "Choose one of those that are offered."),
         ({"act": "deactivate", "all": "1", "search": "after=%00"}, "not complete"),
+        ({"act": "deactivate", "all": "1", "as_of": "yesterday", "number": "1"}, "does not say when the accounts were looked at"),
+        ({"act": "deactivate", "all": "1", "as_of": "2026-11-24T10:00:00", "number": "1"}, "does not say when the accounts were looked at"),
+        ({"act": "deactivate", "all": "1", "as_of": "2026-11-24T10:00:00Z", "number": "many"}, "whole number"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("door", ["bulk.preview", "bulk.act"])
@@ -269,7 +280,6 @@ def test_a_row_that_changes_between_the_look_and_the_act_is_left_alone(
         return found
 
     monkeypatch.setattr(finding, "chosen", look_and_lose)
-    monkeypatch.setattr(bulk, "_chosen", lambda command, by: look(by.tenant_id, command.users))
     do(admin, "deactivate", ids(cast.acme.user, cast.acme.user2))
     monkeypatch.undo()
     assert f"1 × {bulk.CHANGED_MEANWHILE}" in admin.follow().text
@@ -418,14 +428,14 @@ def test_above_a_thousand_it_is_a_job_that_reports_and_can_be_undone(
     add_users(owner, cast.acme, 1500)
     page = preview(admin, "deactivate", all="1", search="")
     assert page.heading == "Deactivate 1,503 of 1,506 accounts"
-    form = {field["name"]: field["value"] for field in page.select("main form input")}
-    admin.post("bulk.act", form)
+    admin.post("bulk.act", page.form())
     assert admin.page.location.startswith("/jobs/")
     assert number(owner, "users WHERE username LIKE 'made%' AND is_active") == 1500, "nothing is done before the worker does it"
     doing(app, settings).act(worker)
     page = admin.follow()
     assert "1,503 accounts were changed" in page.text
     assert "1 × Nobody changes the own role or state." in page.text
+    assert "The preview showed 1,506 accounts that fitted. It was done to the same." in " ".join(page.text.split())
     assert number(owner, "users WHERE username LIKE 'made%' AND is_active") == 0
     act = page.select_one("#report a")["href"]
     owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'users_deactivated'")
@@ -445,7 +455,7 @@ def test_a_search_with_more_hits_than_the_table_looks_at_changes_all_of_them(
     worker: Any,
 ) -> None:
     add_users(owner, cast.acme, 1200)
-    do(admin, "deactivate", all="1", search="q=made&role=user")
+    do_all(admin, "deactivate", "q=made&role=user")
     doing(app, settings).act(worker)
     assert number(owner, "users WHERE username LIKE 'made%' AND is_active") == 0
     assert states(owner, cast.acme)["user"] == ("user", "active")
@@ -460,8 +470,121 @@ def test_a_job_whose_asker_lost_the_role_meanwhile_changes_nobody(
     worker: Any,
 ) -> None:
     add_users(owner, cast.acme, 1200)
-    do(admin, "deactivate", all="1", search="")
+    do_all(admin, "deactivate")
     owner.execute("UPDATE users SET role = 'user' WHERE id = %s", ids(cast.acme.admin))
     doing(app, settings).act(worker)
     assert number(owner, "users WHERE username LIKE 'made%' AND is_active") == 1200
+    assert number(owner, "bulk_acts") == 0
+
+
+def test_what_fits_a_search_is_not_changed_before_somebody_has_looked(admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
+    assert "Look first at whom this would change." in do(admin, "deactivate", all="1", search="", expect=422).text
+    assert number(owner, "jobs") == 0
+    assert states(owner, cast.acme)["user"] == ("user", "active")
+
+
+LATER = "SELECT gen_random_uuid(), tenant_id, '!', 'came', 'came later', 'came@x.example', 'made came' FROM users WHERE id = %s"
+MEANWHILE = {  # what happens between the preview and the job: what the report says of it
+    "somebody comes": (
+        f"INSERT INTO users (id, tenant_id, hashed_password, username, sort_key, email, search_text) {LATER}",
+        "1,200 accounts were changed.",
+        "The preview showed 1,200 accounts that fitted. 1 account was left alone because it came, or was changed, after it.",
+    ),
+    "somebody fits no more": (
+        "UPDATE users SET role = 'org_admin', updated_at = now() WHERE username IN ('made1', 'made2') AND tenant_id = (SELECT tenant_id FROM users WHERE id = %s)",
+        "1,198 accounts were changed.",
+        "The preview showed 1,200 accounts that fitted; 2 of them were changed after it, or do not fit any more, and were left alone.",
+    ),
+    "somebody is changed and fits": (
+        "UPDATE users SET first_name = 'Mara', updated_at = now() WHERE username = 'made1' AND tenant_id = (SELECT tenant_id FROM users WHERE id = %s)",
+        "1,199 accounts were changed.",
+        "1 of them was changed after it, or does not fit any more, and was left alone. "
+        "1 account was left alone because it came, or was changed, after it.",
+    ),
+    "somebody fits who did not": (
+        "UPDATE users SET search_text = search_text || ' made', updated_at = now() WHERE id = %s",
+        "1,200 accounts were changed.",
+        "1 account was left alone because it came, or was changed, after it.",
+    ),
+    "somebody signs in": (
+        "UPDATE users SET last_sign_in_at = now() WHERE username = 'made1' AND tenant_id = (SELECT tenant_id FROM users WHERE id = %s)",
+        "1,200 accounts were changed.",
+        "It was done to the same.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_a_job_changes_whom_the_preview_has_shown_and_says_what_is_different(
+    admin: Browser,
+    app: Flask,
+    settings: Settings,
+    cast: SimpleNamespace,
+    owner: Any,
+    worker: Any,
+    what: str,
+) -> None:
+    add_users(owner, cast.acme, 1200)
+    statement, changed, told = MEANWHILE[what]
+    page = preview(admin, "deactivate", all="1", search="q=made&role=user")
+    owner.execute(statement, ids(cast.acme.user))
+    admin.post("bulk.act", page.form())
+    doing(app, settings).act(worker)
+    report = admin.follow().select_one("#report").get_text(" ", strip=True)
+    assert changed in report
+    assert told in " ".join(report.split())
+    assert states(owner, cast.acme)["user"] == ("user", "active")
+    assert number(owner, "users WHERE username = 'came' AND NOT is_active") == 0
+
+
+def test_filters_by_last_sign_in_ask_about_the_moment_of_the_preview(
+    admin: Browser,
+    app: Flask,
+    settings: Settings,
+    cast: SimpleNamespace,
+    owner: Any,
+    worker: Any,
+) -> None:
+    add_users(
+        owner,
+        cast.acme,
+        1300,
+        last_sign_in_at="CASE WHEN n <= 1250 THEN now() - interval '90 days 1 hour' ELSE now() - interval '1 day' END",
+    )
+    page = preview(admin, "deactivate", all="1", search="signed_in=longer")
+    assert page.heading == "Deactivate 1,250 of 1,250 accounts"
+    owner.execute("UPDATE users SET last_sign_in_at = now() WHERE username = 'made1'")
+    owner.execute("UPDATE users SET last_sign_in_at = now() - interval '90 days' WHERE username = 'made1300'")  # a moment later they fit
+    admin.post("bulk.act", page.form())
+    doing(app, settings).act(worker)
+    page = admin.follow()
+    assert "1,249 accounts were changed." in page.text
+    assert "1 of them was changed after it, or does not fit any more, and was left alone." in page.text
+    owner.execute("SELECT username FROM users WHERE username IN ('made1', 'made2', 'made1300') AND NOT is_active")
+    assert owner.fetchall() == [("made2",)]
+
+
+def test_what_was_under_way_when_somebody_looked_is_noticed(
+    admin: Browser,
+    app: Flask,
+    settings: Settings,
+    cast: SimpleNamespace,
+    owner: Any,
+    cluster: Any,
+    database: str,
+    worker: Any,
+) -> None:
+    """An import that began before the preview ends after it: its accounts look as if they had been seen."""
+    add_users(owner, cast.acme, 1200)
+    other = connect(cluster.urls(database)["owner"])
+    with other, other.cursor() as importing:
+        add_users(importing, cast.acme, 5, username="'late' || n", email="'late' || n || '@many.example'", search_text="'made late' || n")
+        page = preview(admin, "deactivate", all="1", search="q=made")
+        assert page.heading == "Deactivate 1,200 of 1,200 accounts"
+    other.close()
+    admin.post("bulk.act", page.form())
+    doing(app, settings).act(worker)
+    page = admin.follow()
+    assert "1,205 accounts fitted when you looked at them, and your page showed 1,200" in page.select_one("#job .refused").text
+    assert number(owner, "users WHERE NOT is_active AND search_text LIKE 'made%'") == 0
     assert number(owner, "bulk_acts") == 0

@@ -3,12 +3,15 @@
 import csv
 import io
 import re
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from portal.access import Ended
+from portal.audit import services as audit
 from portal.database import tenancy
 from portal.testing.browser import Browser
 from portal.users import finding
@@ -112,3 +115,32 @@ def test_who_may_not_see_the_users_may_not_export_them(app: Flask, cast: SimpleN
 @pytest.mark.parametrize("query", [{"sort": "password"}, {"role": "god"}, {"q": "x" * 101}])
 def test_a_search_that_cannot_be_is_refused_in_words(admin: Browser, query: dict[str, str]) -> None:
     admin.get("users.export", expect=422, **query)
+
+
+# What happens while somebody's export runs, of whom the first rows are sent by then.
+ENDINGS = {
+    "deactivated": "UPDATE users SET is_active = false WHERE id = %s",
+    "lowered": "UPDATE users SET role = 'user' WHERE id = %s",
+    "signed out": "DELETE FROM sessions WHERE user_id = %s",
+    "a new password": "UPDATE users SET auth_epoch = auth_epoch + 1 WHERE id = %s",
+    "the organization is closed": "UPDATE tenants SET is_active = false WHERE id = (SELECT tenant_id FROM users WHERE id = %s)",
+}
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, None])
+@pytest.mark.parametrize(("path", "room"), [("/users/export.csv", finding), ("/audit/export.csv", audit)])
+def test_an_export_is_cut_off_when_its_reader_may_not_see_it_any_more(
+    admin: Browser, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch, path: str, room: Any, ending: str | None
+) -> None:
+    for _ in range(3):
+        admin.post("users.sign_out", user_id=cast.acme.user.id)
+    monkeypatch.setattr(room, "BATCH", 2)
+    pieces = iter(admin.client.get(path, buffered=False).response)
+    assert next(pieces).startswith((b"id,", b"number,"))
+    assert next(pieces)
+    if ending:
+        owner.execute(ENDINGS[ending], (str(cast.acme.admin.id),))
+    with pytest.raises(Ended) if ending else nullcontext():
+        rest = list(pieces)
+    if not ending:
+        assert sum(piece.count(b"\r\n") for piece in rest) >= 2, "and goes on while nothing happens"

@@ -743,6 +743,14 @@ def test_a_neighbours_many_users_are_not_looked_at(app: Flask, roles: Any, owner
 def page_statement(sort: str) -> str:
     asked = FindUsers(sort=sort)
     shape = finding.Shape(
-        searched=False, filters=(), signed_in=None, removed=False, column=asked.column, falling=asked.falling, backwards=False, paged=False
+        searched=False,
+        filters=(),
+        signed_in=None,
+        removed=False,
+        column=asked.column,
+        falling=asked.falling,
+        backwards=False,
+        paged=False,
+        looks_back=False,
     )
     return finding.page_of(shape).statement

@@ -10,14 +10,14 @@ from flask import Flask
 from portal.auth import passwords
 from portal.config import Settings
 from portal.imports import commands, services
-from portal.imports.commands import COLUMN_OF, columns_of
+from portal.imports.commands import COLUMN_OF, matched, suggested
 from portal.jobs import services as jobs
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import SheetFault, read_csv
 from portal.worker.cleanup import clean_up
 from tests.attack.furniture import put, rows_of
-from tests.steps import at_once, doing, lease_is_over, posting, until, workers
+from tests.steps import at_once, doing, lease_is_over, posting, until, upload, workers
 
 HEADER = "e-mail,first name,last name,role\n"
 
@@ -25,11 +25,6 @@ HEADER = "e-mail,first name,last name,role\n"
 @pytest.fixture
 def work(app: Flask, settings: Settings, worker: Any) -> Any:
     return lambda: doing(app, settings).act(worker)
-
-
-def upload(browser: Browser, content: bytes | str, *, become: str = "invited", name: str = "people.csv", expect: int = 303) -> Any:
-    data = content.encode() if isinstance(content, str) else content
-    return browser.post("imports.new", {"file": (io.BytesIO(data), name), "become": become}, expect=expect)
 
 
 def looked_through(browser: Browser, work: Any, content: bytes | str, **more: str) -> Any:
@@ -40,7 +35,9 @@ def looked_through(browser: Browser, work: Any, content: bytes | str, **more: st
 
 
 def begin(browser: Browser, page: Any, *, expect: int = 303, **sent: str) -> Any:
-    return browser.post(f"{page.select_one('#report a')['href']}/begin", sent, expect=expect)
+    """As the page does that the report leads to."""
+    path = page.select_one("#report a")["href"]
+    return browser.post(f"{path}/begin", {**browser.get(path).form(), **sent}, expect=expect)
 
 
 def imported(browser: Browser, work: Any, content: str, **more: str) -> Any:
@@ -92,8 +89,13 @@ def test_a_file_that_cannot_be_read_names_the_line(admin: Browser, work: Any, ow
     data, words = UNREADABLE[case]
     with pytest.raises(SheetFault, match=words):
         list(read_csv(data))
-    page = looked_through(admin, work, data)
-    assert words in page.select_one("#job .refused").text
+    assert words in upload(admin, data, expect=422).fault("file")
+    assert number(owner, "uploads") == 0
+
+
+def test_what_cannot_be_read_further_down_is_told_by_the_job(admin: Browser, work: Any, owner: Any) -> None:
+    page = looked_through(admin, work, "email\n" + "".join(f"n{one}@x.example\n" for one in range(5)) + "ol\0a@x.example\n")
+    assert "Line 7 holds a NUL" in page.select_one("#job .refused").text
     assert nothing_changed(owner)
 
 
@@ -102,23 +104,15 @@ def test_a_file_that_cannot_be_read_names_the_line(admin: Browser, work: Any, ow
 )
 def test_columns_are_found_in_any_spelling(header: str) -> None:
     separator = ";" if ";" in header else ","
-    assert columns_of(header.split(separator), "invited").places == {"email": 0, "first_name": 1, "last_name": 2, "role": 3}
+    names = header.split(separator)
+    assert matched(suggested(names, "invited"), names, "invited").places == {"email": 0, "first_name": 1, "last_name": 2, "role": 3}
     assert all(name.isalnum() and name == name.lower() for name in COLUMN_OF)
 
 
-@pytest.mark.parametrize(
-    ("content", "become", "words"),
-    [
-        ("name,role\nMara,user\n", "invited", "Line 1: the header names no column for e-mail. It names: name."),
-        ("email,first name\nmara@x.example,Mara\n", "deactivated", "Line 1: the header names no column for username."),
-        ("email,E-Mail\nmara@x.example,ola@x.example\n", "invited", "Line 1: two columns hold the same, “email” and “E-Mail”."),
-        ("email\n", "invited", "There is nobody in this file"),
-        ("\n \n", "invited", "There is nobody in this file"),
-    ],
-)
-def test_a_header_that_does_not_do_is_refused(admin: Browser, work: Any, owner: Any, content: str, become: str, words: str) -> None:
-    page = looked_through(admin, work, content, become=become)
-    assert words in page.select_one("#job .refused").text
+def test_a_file_of_nobody_is_refused(admin: Browser, work: Any, owner: Any) -> None:
+    assert "There is nobody in this file" in upload(admin, "\n \n", expect=422).fault("file")
+    assert number(owner, "uploads") == 0
+    assert "There is nobody in this file" in looked_through(admin, work, "email\n").select_one("#job .refused").text
     assert nothing_changed(owner)
 
 
@@ -132,7 +126,7 @@ def test_an_empty_a_too_large_and_no_file_are_refused_at_the_door(admin: Browser
 
 
 def test_only_whoever_may_import_sends_large_bodies_and_only_to_this_door(app: Flask, cast: SimpleNamespace, admin: Browser) -> None:
-    large = b"x" * 2_000_000
+    large = b"email\n" + b"x@x.example\n" * 160_000
     for browser in (Browser(app), Browser(app).sign_in(cast.acme.user), Browser(app).sign_in(cast.platform.super)):
         upload(browser, large, expect=413)
     admin.post("bulk.preview", {"file": (io.BytesIO(large), "x")}, expect=413)
@@ -202,7 +196,8 @@ def test_the_dry_run_tells_the_fate_of_every_line_and_changes_nothing(admin: Bro
     fates = {row.select_one("th").get_text(strip=True): row.select_one(".mark").get_text(strip=True) for row in lines.select("tbody tr")}
     assert fates == {str(line): "refused" if line in (5, 6, 7, 8, 9, 11, 12) else "good" for line in range(2, 13)}
     assert not lines.select("form[action$=begin]")
-    begin(admin, page, expect=422)
+    for preview in (page.response.request.path.rpartition("/")[2], str(cast.acme.id), ""):
+        admin.post(f"{lines.response.request.path}/begin", {"preview": preview}, expect=422)
     assert nothing_changed(owner)
 
 
@@ -211,8 +206,9 @@ def test_what_is_told_of_a_line_is_short_however_long_the_line_is(admin: Browser
     shown = admin.get(page.select_one("#report a")["href"])
     assert [len(row.select_one("[data-label=Address]").get_text(strip=True)) for row in shown.select("tbody tr")] == [254, 14]
     assert max(len(page.text), len(shown.text)) < 5_000
-    twins = looked_through(admin, work, f"email{'-' * 100_000},e-mail{'-' * 100_000}\nx,y\n")
-    assert "two columns hold the same" in twins.text
+    upload(admin, f"email{'-' * 100_000},e-mail{'-' * 100_000}\n{'x' * 100_000},y\n")
+    twins = admin.follow()
+    assert "2 columns are said to hold the e-mail" in twins.text
     assert len(twins.text) < 5_000
 
 
@@ -229,6 +225,132 @@ def test_a_long_list_of_fates_has_parts(admin: Browser, work: Any, monkeypatch: 
     assert seen == ["2", "3", "4", "5", "6"]
     for part in ("99999999", "-1", "x"):
         admin.get(f"{page.response.request.path}?part={part}", expect=404)
+
+
+# Matching by hand
+
+UNCLEAR = "Adresse;Given name;Team;Kontakt\n mara@x.example ;Mara;Blue;1\nola@x.example;Ola;;2\nwei@x.example;Wei;Red;3\nzoe@x.example;Zoe;Red;4\n"
+
+
+def matching(browser: Browser, content: str, **more: str) -> Any:
+    """The page on which the columns of a file are matched."""
+    upload(browser, content, **more)
+    assert browser.page.location.endswith("/columns")
+    return browser.follow()
+
+
+def match(browser: Browser, page: Any, holds: list[str], *, expect: int = 303) -> Any:
+    return browser.post(page.select_one("main form")["action"], {"columns": holds}, expect=expect)
+
+
+def proposed(page: Any) -> list[tuple[str, str, str]]:
+    """Name, first values and what is chosen for each column."""
+    rows = page.select("tbody tr")
+    for row in rows:
+        assert row.select_one("label")["for"] == row.select_one("select")["id"]
+    cells = [(row.select_one("th"), row.select_one("[data-label='First values']"), row.select_one("option[selected]")) for row in rows]
+    return [
+        (name.get_text(strip=True), values.get_text(" ", strip=True), chosen["value"] if chosen else "") for name, values, chosen in cells
+    ]
+
+
+def test_a_header_that_does_not_tell_is_matched_by_hand(admin: Browser, work: Any, owner: Any) -> None:
+    page = matching(admin, UNCLEAR)
+    assert number(owner, "jobs") == 0, "nothing is looked through before"
+    assert "No column holds the e-mail; choose one." in page.text
+    assert proposed(page) == [
+        ("Adresse", "mara@x.example , ola@x.example , wei@x.example", ""),
+        ("Given name", "Mara , Ola , Wei", "first_name"),
+        ("Team", "Blue , empty , Red", ""),
+        ("Kontakt", "1 , 2 , 3", ""),
+    ]
+    assert [option["value"] for option in page.select("#column-1 option")] == ["", "email", "first_name", "last_name", "role"]
+    match(admin, page, ["email", "first_name", "", ""])
+    work()
+    page = admin.follow()
+    assert "4 of 4 people in people.csv would be invited" in page.text
+    assert "Left aside Team, Kontakt" in page.text
+    begin(admin, page)
+    work()
+    assert "4 people were imported and invited." in admin.follow().text
+    owner.execute("SELECT email, first_name, last_name FROM users WHERE email LIKE '%@x.example' ORDER BY email LIMIT 2")
+    assert owner.fetchall() == [("mara@x.example", "Mara", None), ("ola@x.example", "Ola", None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "become", "words"),
+    [
+        ("name,role\nMara,user\n", "invited", ["No column holds the e-mail; choose one."]),
+        ("email,first name\nmara@x.example,Mara\n", "deactivated", ["No column holds the username; choose one."]),
+        ("one,two\nmara@x.example,Mara\n", "deactivated", ["No column holds the e-mail;", "No column holds the username;"]),
+        ("email,E-Mail\nmara@x.example,ola@x.example\n", "invited", ["2 columns are said to hold the e-mail: “email”, “E-Mail”."]),
+    ],
+)
+def test_the_page_names_what_the_header_leaves_open(admin: Browser, content: str, become: str, words: list[str]) -> None:
+    page = matching(admin, content, become=become)
+    assert all(word in page.text for word in words)
+
+
+@pytest.mark.parametrize(
+    ("holds", "words"),
+    [
+        (["", "first_name", "", ""], "No column holds the e-mail; choose one."),
+        (["email", "role", "role", "role"], "3 columns are said to hold the role: “Given name”, “Team”, “Kontakt”. Choose one of them."),
+        (["email", "username", "", ""], "Whoever is invited chooses the username"),
+        (["email", "king", "", ""], "Choose one of those that are offered."),
+        (["email", "", ""], "The file has 4 columns."),
+        ([], "The file has 4 columns."),
+    ],
+)
+def test_a_choice_that_does_not_do_is_refused_and_stays(admin: Browser, owner: Any, holds: list[str], words: str) -> None:
+    page = match(admin, matching(admin, UNCLEAR), holds, expect=422)
+    assert words in page.select_one("#faults").text
+    if len(holds) == 4 and "king" not in holds and "username" not in holds:
+        assert [chosen for *_, chosen in proposed(page)] == holds
+    assert number(owner, "jobs") == 0
+
+
+def test_a_clear_file_can_be_matched_anew_and_is_imported_as_its_preview_said(
+    app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any
+) -> None:
+    page = looked_through(admin, work, "email,first name,last name\nmara@x.example,Ortiz,Mara\n")
+    lines = admin.get(page.select_one("#report a")["href"])
+    stale = lines.form()
+    page = admin.get(lines.select_one("main a[href$=columns]")["href"])
+    assert [chosen for *_, chosen in proposed(page)] == ["email", "first_name", "last_name"]
+    assert "does not tell" not in page.text
+    job = match(admin, page, ["email", "last_name", "first_name"]).location
+    assert "is being looked through" in match(admin, page, ["email", "", ""], expect=422).text
+    assert "not looked through to its end" in admin.get(lines.response.request.path).text
+    work()
+    again = admin.get(job)
+    assert admin.get(lines.select_one("main a[href$=columns]")["href"]).select_one("#column-2 option[selected]")["value"] == "last_name"
+    assert number(owner, "upload_parts WHERE kind = 'fates'") == 1, "what was told with other columns is gone"
+    refused = admin.post(f"{lines.response.request.path}/begin", stale, expect=422)
+    assert "The columns of this file were matched anew since this page was shown." in refused.text
+    begin(admin, again)
+    assert "is being imported already" in match(admin, page, ["email", "", ""], expect=422).text
+    work()
+    owner.execute("SELECT first_name, last_name FROM users WHERE email = 'mara@x.example'")
+    assert owner.fetchall() == [("Mara", "Ortiz")]
+
+
+def test_of_two_who_match_a_file_at_once_one_is_told(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
+    path = matching(admin, UNCLEAR).select_one("main form")["action"]
+    both = (admin, Browser(app).sign_in(cast.acme.admin2))
+    choice = {"columns": ["email", "", "", ""]}
+    assert sorted(at_once(*(posting(one, path, {"csrf_token": one.token(), **choice}) for one in both))) == [303, 422]
+    assert number(owner, "jobs") == 1
+
+
+def test_files_of_very_many_columns_are_matched_by_their_header_only(admin: Browser, work: Any, owner: Any) -> None:
+    names, cells = ",".join(f"c{one}" for one in range(commands.MOST_COLUMNS)), ",x" * commands.MOST_COLUMNS
+    assert "this one has 101." in upload(admin, f"address,{names}\nmara@x.example{cells}\n", expect=422).fault("file")
+    assert number(owner, "uploads") == 0
+    page = looked_through(admin, work, f"email,{names}\nmara@x.example{cells}\n")
+    assert "1 of 1 people" in page.text
+    path = page.select_one("#report a")["href"]
+    assert "this one has 101." in admin.get(f"{path}/columns", expect=422).text
 
 
 # Importing
@@ -309,12 +431,12 @@ def test_what_changed_since_the_dry_run_refuses_all(admin: Browser, work: Any, c
 
 def test_a_file_is_imported_once(app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
     page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\n")
-    path = f"{page.select_one('#report a')['href']}/begin"
+    path = page.select_one("#report a")["href"]
     both = (admin, Browser(app).sign_in(cast.acme.admin2))
-    assert sorted(at_once(*(posting(one, path, {"csrf_token": one.token()}) for one in both))) == [303, 422]
+    assert sorted(at_once(*(posting(one, f"{path}/begin", one.get(path).form()) for one in both))) == [303, 422]
     work()
     assert number(owner, "users WHERE email = 'mara@x.example'") == 1
-    begin(admin, page, expect=404)
+    admin.post(f"{path}/begin", {}, expect=404)
 
 
 def test_whose_role_was_taken_away_meanwhile_imports_nobody(admin: Browser, work: Any, cast: SimpleNamespace, owner: Any) -> None:
@@ -331,7 +453,9 @@ def test_nobody_else_uploads_or_sees_a_file(app: Flask, admin: Browser, work: An
     page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,user\n")
     path = page.select_one("#report a")["href"]
     for person, status in ((cast.acme.user, 403), (cast.globex.admin, 404), (cast.platform.super, 404)):
-        Browser(app).sign_in(person).get(path, expect=status)
+        for where in (path, f"{path}/columns"):
+            Browser(app).sign_in(person).get(where, expect=status)
+        Browser(app).sign_in(person).post(f"{path}/columns", {"columns": ["email"]}, expect=status)
     for person in (cast.acme.user, cast.platform.super, cast.platform.admin):
         upload(Browser(app).sign_in(person), HEADER, expect=403)
 

@@ -47,7 +47,7 @@ SESSIONS = """
     JOIN users u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
     JOIN tenants t ON t.id = s.tenant_id"""
 ACTOR = """
-    u.id, u.role, u.username, u.email, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
+    u.id, u.role, u.username, u.email, u.is_verified, u.first_name, u.last_name, t.name AS organization_name, t.subdomain,
     u.theme, u.time_zone, u.density, u.table_columns, u.table_rows"""
 FIND_ACTOR = Reading(f"""
     SELECT {ACTOR}, s.id AS session_id, s.created_at AS signed_in_at,

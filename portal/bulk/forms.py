@@ -11,7 +11,7 @@ from portal.forms import ConfirmingForm
 
 class BulkForm(ConfirmingForm):
     """`users` are the rows that were selected, `on_page` those that were shown, for whoever pressed `page`; where `all` was pressed, it is
-    everybody who fits `search`, a query as in the table's address.
+    everybody who fits `search`, a query as in the table's address, of whom a preview has shown `number` as of `as_of`.
     """
 
     command_type = ActOnMany
@@ -22,11 +22,14 @@ class BulkForm(ConfirmingForm):
     search = HiddenField()
     page = HiddenField()
     all = HiddenField()
+    number = HiddenField()
+    as_of = HiddenField()
 
     def typed(self) -> dict[str, Any]:
         everybody = dict(parse_qsl(self.search.data or "")) if self.all.data else None
         chosen = [] if self.all.data else (self.on_page if self.page.data else self.users).data or []
-        return {"act": self.act.data or "", "search": everybody, "users": chosen, "password": self.password.data or ""}
+        shown = {"number": self.number.data, "as_of": self.as_of.data} if self.as_of.data else None
+        return {"act": self.act.data or "", "search": everybody, "users": chosen, "shown": shown, "password": self.password.data or ""}
 
 
 class UndoForm(ConfirmingForm):

@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from portal import policy
 from portal.access import requires
 from portal.actor import Actor
-from portal.bulk import services
+from portal.bulk import services, undoing
 from portal.bulk.forms import BulkForm, UndoForm
 from portal.bulk.models import BulkAct
 from portal.jobs.models import Job
@@ -45,7 +45,7 @@ def show(act: BulkAct) -> Response:
 @requires(policy.administers_organization)
 def undo(act: BulkAct, actor: Actor) -> Response:
     form = UndoForm()
-    if not form.carry_out(services.undo, act, by=actor):
+    if not form.carry_out(undoing.undo, act, by=actor):
         return _act_page(act, form, 422)
     return _done(form.result)
 
@@ -69,7 +69,7 @@ def _search(command: Any) -> str:
 
 
 def _act_page(act: BulkAct, form: UndoForm, status: int) -> Response:
-    told, changes = services.told(act), services.changed_users(act, SHOWN)
+    told, changes = undoing.told(act), undoing.changed_users(act, SHOWN)
     return page("bulk/show.html", status=status, told=told, changes=changes, shown=SHOWN, form=form)
 
 

@@ -1,23 +1,23 @@
-"""What people do with many accounts at once."""
+"""What people do with many accounts at once: see whom an act would change, and do it."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from uuid_utils.compat import uuid7
 
 from portal import policy
 from portal.actor import Actor
 from portal.audit import services as audit
 from portal.auth import services as auth
-from portal.bulk.commands import MOST, ActOnMany, Undo
-from portal.bulk.models import BulkAct, BulkChange
+from portal.bulk.commands import MOST, ActOnMany
+from portal.bulk.lists import PROOF, hash_of_list
+from portal.bulk.models import BulkAct
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.jobs import services as jobs
@@ -28,8 +28,6 @@ from portal.users import finding
 from portal.users import services as users
 from portal.users.commands import FindUsers
 
-UNDO_FOR = timedelta(minutes=10)
-BACK = {"role": "role", "deactivate": "reactivate", "reactivate": "deactivate"}  # what takes an act back; a sign-out nothing
 ENTRIES = {
     "role": "roles_changed",
     "deactivate": "users_deactivated",
@@ -42,10 +40,6 @@ CHANGES = {
     "reactivate": "is_active = true",
     "sign_out": "auth_epoch = auth_epoch + 1",
 }
-PROOF = "fingerprint of the list"
-PROVED = text("""
-    SELECT t.subdomain, e.tenant_id, e.seq, e.object_id, e.changes -> :proof ->> 1 AS proof
-    FROM audit_entries e JOIN tenants t ON t.id = e.tenant_id WHERE e.changes ? :proof ORDER BY t.subdomain, e.seq""")
 STATE_AFTER = {"deactivate": "deactivated", "reactivate": "active"}
 CHOSEN = "tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))"
 # Who was changed at this moment, by whoever did not ask for the organization's lock, is left alone.
@@ -59,6 +53,11 @@ ACTS_ON = """
     SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
 CHANGED_MEANWHILE = "The account was changed by somebody else at this moment."
 NOBODY = "Nobody is changed by this: {}"
+LOOK_FIRST = "Look first at whom this would change."
+UNSEEN = (
+    "{then:,} accounts fitted when you looked at them, and your page showed {shown:,}: an import, or another change of many, was under way"
+    " then. Look once more at whom this would change."
+)
 ONLY_SO_MANY = f"On the platform at most {MOST:,} accounts are changed at once. Narrow the search."
 
 
@@ -82,10 +81,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who would be changed by an act and who not, and why: each account, or where there are more than MOST, `groups` of them."""
+    """Who would be changed by an act and who not, and why: each account; of more than MOST `groups`, as of a moment."""
 
     fates: list[Fate] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    as_of: datetime | None = None
 
     @property
     def in_a_job(self) -> bool:
@@ -131,11 +131,11 @@ def plan(command: ActOnMany, *, by: Actor) -> Plan:
         return Plan([Fate(row, answer(command.kind, command.role, row, by)) for row in rows])
     assert command.search is not None
     found = finding.groups(by.tenant_id, command.search, by.id)
-    return Plan(groups=[_group(command, group, by) for group in found])
+    return Plan(groups=[_group(command, group, by) for group in found], as_of=found[0].looked_at if found else None)
 
 
 def _group(command: ActOnMany, group: finding.Group, by: Actor) -> Group:
-    somebody = policy.Somebody(policy.Role(group.role), group.state, **({"id": group.id} if group.id else {}))
+    somebody = policy.Somebody(policy.Role(group.role), group.state, group.id or uuid7())
     return Group(group.role, group.state, group.number, answer(command.kind, command.role, somebody, by))
 
 
@@ -161,39 +161,47 @@ def _in_a_steady_order(search: FindUsers) -> FindUsers:
 
 
 def act(command: ActOnMany, *, by: Actor) -> Done | Job:
-    """Do it to everybody who was asked for and may be changed: at once, or in a job where there are more than MOST.
+    """Do it to everybody who was asked for and may be changed: at once to chosen accounts, in a job to all that fit a search.
 
-    Raises Invalid where nobody would be changed or no administrator left, Invalid(password=…) where a role from org_admin on is given
-    without a fresh password, Forbidden where the actor's own role was taken away at this moment.
+    Raises Invalid for a search of which no preview was shown, where nobody would be changed or no administrator left,
+    Invalid(password=…) where a role from org_admin on is given without a fresh password, Forbidden where the actor's own role was taken
+    away at this moment.
     """
     users.demand_allowed(policy.administers_organization(by))
     if command.role and policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
-    rows = _chosen(command, by)
-    if rows is None:
+    if command.search is not None:
         if policy.is_platform(by.role):
             raise Invalid(ONLY_SO_MANY)  # a job works as the app, whose row level security keeps the platform's accounts
-        assert command.search is not None
-        search = command.search.model_dump(mode="json", exclude={"after", "before"})
-        return jobs.ask("users.bulk", by=by, arguments={"act": command.act, "search": search})
+        if command.shown is None:
+            raise Invalid(LOOK_FIRST)
+        return jobs.ask("users.bulk", by=by, arguments=command.model_dump(mode="json", include={"act", "search", "shown"}))
     lock(by)
-    as_now = finding.chosen(by.tenant_id, [row.id for row in rows])
-    return _carried_out(command.kind, command.role, [as_now], by)
+    return _carried_out(command.kind, command.role, [finding.chosen(by.tenant_id, command.users)], by)
 
 
 @jobs.kind("users.bulk", title="Change of many accounts", question=policy.administers_organization, report="bulk/_report.html")
 def act_on_all(work: Work) -> dict[str, Any]:
-    """All or nothing: everybody who fits the search by now."""
-    command = ActOnMany(act=work.arguments["act"], search=work.arguments["search"])
+    """All or nothing: everybody who fitted the search when the preview was shown, and whom nobody has changed since.
+
+    Rows tell only when they came and were changed, not when that could be seen. So nothing is done where more fitted by their rows than
+    the preview has shown: a transaction was under way then.
+    """
+    command = ActOnMany.model_validate(work.arguments)
     assert command.search is not None
-    search, by = _in_a_steady_order(command.search), work.by
+    assert command.shown is not None
+    search, shown, by = _in_a_steady_order(command.search), command.shown, work.by
     lock(by)
-    total = sum(group.number for group in finding.groups(by.tenant_id, search, by.id))
-    done = _carried_out(command.kind, command.role, finding.batches(by.tenant_id, search), by, work, total)
-    return _report(done)
+    found = finding.groups(by.tenant_id, search, by.id, shown.as_of)
+    then, later = (sum(group.number for group in found if group.as_it_was is as_it_was) for as_it_was in (True, False))
+    if then > shown.number:
+        raise Invalid(UNSEEN.format(then=then, shown=shown.number))
+    done = _carried_out(command.kind, command.role, finding.batches(by.tenant_id, search, shown.as_of), by, work, then)
+    return {**report_of(done), "shown": shown.number, "later": later, "gone": shown.number - then}
 
 
-def _report(done: Done) -> dict[str, Any]:
+def report_of(done: Done) -> dict[str, Any]:
+    """What the report of a job says of it (bulk/_report.html)."""
     return {"act": str(done.act_id), "changed": done.changed, "not_changed": done.reasons}
 
 
@@ -207,12 +215,12 @@ def _carried_out(
 ) -> Done:
     """Within the organization's lock: change whom the rules let, write down what was done to whom, and one entry in the audit log."""
     act_id, tally = uuid7(), Tally()
-    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act=kind, role=role, made_by=by.id))
+    begin_act(BulkAct(tenant_id=by.tenant_id, id=act_id, act=kind, role=role, made_by=by.id))
     for rows in batches:
-        _turn(act_id, kind, role, rows, by, tally)
+        turn(act_id, kind, role, rows, by, tally)
         if work:
             work.progress(tally.seen, total)
-    _end(act_id, ENTRIES[kind], by, tally, {"role": [None, role]} if role else {})
+    end_act(act_id, ENTRIES[kind], by, tally, {"role": [None, role]} if role else {})
     return Done(act_id, tally.changed, tally.reasons)
 
 
@@ -222,12 +230,13 @@ def lock(by: Actor) -> None:
     users.demand_office(by, hold=False)
 
 
-def _begin(made: BulkAct) -> None:
+def begin_act(made: BulkAct) -> None:
+    """Write the act down, for what it does to each account to refer to."""
     db.session.add(made)
     db.session.flush()
 
 
-def _turn(act_id: UUID, kind: str, role: str | None, rows: list[finding.Row], by: Actor, tally: Tally) -> None:
+def turn(act_id: UUID, kind: str, role: str | None, rows: list[finding.Row], by: Actor, tally: Tally) -> None:
     """Change those of the rows whom the rules let, each group of equals by one statement."""
     tally.seen += len(rows)
     answers = [(row, answer(kind, role, row, by)) for row in rows]
@@ -261,7 +270,7 @@ def _alike(rows: Iterable[finding.Row]) -> Iterator[tuple[tuple[str, str], list[
         yield alike, list(group)
 
 
-def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]) -> None:
+def end_act(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]) -> None:
     """Raises Invalid where nobody was changed, or no administrator would be left. The entry proves the list of changes by its hash."""
     if not tally.changed:
         raise Invalid(NOBODY.format("; ".join(tally.reasons) or "nobody fits any more."))
@@ -272,162 +281,15 @@ def _end(act_id: UUID, entry: str, by: Actor, tally: Tally, more: dict[str, Any]
     audit.record(entry, tenant_id=by.tenant_id, by=by, object_type="user", object_id=act_id, changes=changes)
 
 
-def hash_of_list(tenant_id: UUID, act_id: UUID) -> str:
-    """SHA-256, hexadecimal, over the lines `id old_role old_state new_role new_state` of an act's changes by id, - for what was not.
-
-    Read in batches, for acts on a million.
-    """
-    proof, between = hashlib.sha256(), b""
-    for changes in _changes_of(tenant_id, act_id):
-        for change in changes:
-            said = (str(change.user_id), change.old_role or "-", change.old_state or "-", change.new_role, change.new_state)
-            proof.update(between + " ".join(said).encode())
-            between = b"\n"
-    return proof.hexdigest()
-
-
-@dataclass(frozen=True)
-class Lists:
-    """How many lists of accounts that acts have changed are as their entries in the audit log say, and the first entry whose is not."""
-
-    subdomain: str
-    whole: int
-    broken: int | None
-
-
-def verify() -> Iterator[Lists]:
-    """Recompute the lists of every organization that has some; for a transaction that is bound to none (the platform's)."""
-    entries = db.session.execute(PROVED, {"proof": PROOF}).all()
-    for subdomain, of_one in groupby(entries, key=lambda entry: entry.subdomain):
-        told = [(entry.seq, hash_of_list(entry.tenant_id, entry.object_id) == entry.proof) for entry in of_one]
-        yield Lists(subdomain, sum(whole for _, whole in told), next((seq for seq, whole in told if not whole), None))
-
-
-# Looking back, and undoing
-
-
-@dataclass(frozen=True)
-class Told:
-    """An act as its page shows it: how many accounts it changed, when, by whom, and until when it can be undone (None: not any more)."""
-
-    act: BulkAct
-    entry: Any
-    changed: int
-    undo_until: datetime | None
-    undone_by: UUID | None
-
-
 def bulk_act(tenant_id: UUID, act_id: UUID) -> BulkAct | None:
     """The act within the tenant; None for unknown and foreign ids alike."""
     return db.session.execute(select(BulkAct).where(BulkAct.tenant_id == tenant_id, BulkAct.id == act_id)).scalar_one_or_none()
 
 
-def told(act: BulkAct) -> Told:
-    """What the act's page shows. Three statements."""
-    entry = next(iter(audit.about(act.tenant_id, act.id, 1)), None)
-    changes = (BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
-    changed = db.session.execute(select(func.count()).select_from(BulkChange).where(*changes)).scalar_one()
-    undone_by = _undone_by(act)
-    open_ = act.act in BACK and act.undoes is None and undone_by is None
-    until = entry.at + UNDO_FOR if entry and open_ else None
-    return Told(act, entry, changed, until if until and until > datetime.now(UTC) else None, undone_by)
-
-
-def changed_users(act: BulkAct, limit: int) -> list[tuple[BulkChange, finding.Row | None]]:
-    """Some of the accounts that the act has changed, each with how it is now; None where it is gone. Two statements."""
-    of_act = select(BulkChange).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
-    changes = list(db.session.execute(of_act.order_by(BulkChange.user_id).limit(limit)).scalars())
-    rows = {row.id: row for row in finding.chosen(act.tenant_id, [change.user_id for change in changes])}
-    return [(change, rows.get(change.user_id)) for change in changes]
-
-
-def _undone_by(act: BulkAct) -> UUID | None:
-    undoing = select(BulkAct.id).where(BulkAct.tenant_id == act.tenant_id, BulkAct.undoes == act.id)
-    return db.session.execute(undoing).scalar_one_or_none()
-
-
-def undo(command: Undo, act: BulkAct, *, by: Actor) -> Done | Job:
-    """Take an act back for everybody who is still as it left them: at once, or in a job where it changed more than MOST.
-
-    Raises Invalid where its time is over, it was undone already or nothing is as it left it; Invalid(password=…) where a role from
-    org_admin on is given back without a fresh password.
-    """
-    users.demand_allowed(policy.administers_organization(by))
-    seen = told(act)
-    _demand_open(seen)
-    roles = select(BulkChange.old_role).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id).distinct()
-    if act.act == "role" and policy.some_ask_for_password(map(str, db.session.execute(roles).scalars())):
-        auth.confirm(command, by=by)
-    if seen.changed > MOST:
-        return jobs.ask("users.undo_bulk", by=by, arguments={"act": str(act.id)})
-    return _undone(act, by)
-
-
-@jobs.kind(
-    "users.undo_bulk", title="Undoing a change of many accounts", question=policy.administers_organization, report="bulk/_report.html"
-)
-def undo_all(work: Work) -> dict[str, Any]:
-    act = bulk_act(work.by.tenant_id, UUID(work.arguments["act"]))
-    assert act is not None
-    return _report(_undone(act, work.by, work))
-
-
-def _demand_open(seen: Told) -> None:
-    if seen.undone_by:
-        raise Invalid("This was undone already.")
-    if seen.undo_until is None:
-        raise Invalid("This cannot be undone: it is more than ten minutes ago, or an undoing or a sign-out itself.")
-
-
-def _undone(act: BulkAct, by: Actor, work: Work | None = None) -> Done:
-    act_id, tally = uuid7(), Tally()
-    lock(by)
-    if work is None:
-        _demand_open(told(act))  # somebody may have been faster
-    elif _undone_by(act):
-        raise Invalid("This was undone already.")
-    total = db.session.execute(
-        select(func.count()).select_from(BulkChange).where(BulkChange.tenant_id == act.tenant_id, BulkChange.act_id == act.id)
-    ).scalar_one()
-    kind = BACK[act.act]
-    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act=kind, undoes=act.id, made_by=by.id))
-    for changes in _changes_of(act.tenant_id, act.id):
-        _turn_back(act_id, kind, changes, by, tally)
-        if work:
-            work.progress(tally.seen, total)
-    _end(act_id, "bulk_undone", by, tally, {"what": [None, ENTRIES[act.act].replace("_", " ")]})
-    return Done(act_id, tally.changed, tally.reasons)
-
-
-def _changes_of(tenant_id: UUID, act_id: UUID) -> Iterator[list[Any]]:
-    """Who was changed by an act and how, by id, in batches."""
-    columns = [column for column in BulkChange.__table__.columns if column.name not in ("tenant_id", "act_id")]
-    of_act = select(*columns).where(BulkChange.tenant_id == tenant_id, BulkChange.act_id == act_id)
-    batch = of_act.order_by(BulkChange.user_id).limit(finding.BATCH)
-    found = list(db.session.execute(batch))
-    while found:
-        yield found
-        found = list(db.session.execute(batch.where(BulkChange.user_id > found[-1].user_id)))
-
-
-def _turn_back(act_id: UUID, kind: str, changes: list[Any], by: Actor, tally: Tally) -> None:
-    """Those who are still as the act left them, each back to what was before it."""
-    left = {change.user_id: change for change in changes}
-    before = {change.user_id: change.old_role for change in changes}
-    rows = finding.chosen(by.tenant_id, before)
-    same = [row for row in rows if policy.is_still(row, left[row.id].new_role, left[row.id].new_state)]
-    if other := len(changes) - len(same):
-        tally.left["The account is not as the act left it."] += other
-        tally.seen += other
-    by_role = sorted(same, key=lambda row: str(before[row.id]))
-    for old_role, group in groupby(by_role, key=lambda row: before[row.id]):
-        _turn(act_id, kind, old_role if kind == "role" else None, list(group), by, tally)
-
-
 def begin_import(*, by: Actor) -> UUID:
     """The act that an import is, for every imported account's history."""
     act_id = uuid7()
-    _begin(BulkAct(tenant_id=by.tenant_id, id=act_id, act="import", made_by=by.id))
+    begin_act(BulkAct(tenant_id=by.tenant_id, id=act_id, act="import", made_by=by.id))
     return act_id
 
 
@@ -443,4 +305,4 @@ def note_import(act_id: UUID, made: Iterable[tuple[str, str]], state: str, tally
 def end_import(act_id: UUID, tally: Tally, changes: dict[str, Any], *, by: Actor) -> None:
     """The import's entry in the audit log. Raises Forbidden where the actor's role was changed meanwhile."""
     lock(by)
-    _end(act_id, "users_imported", by, tally, changes)
+    end_act(act_id, "users_imported", by, tally, changes)

@@ -1,8 +1,9 @@
 """What people ask for when they import people, and how a line of their file is understood."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, field_validator
 
@@ -13,7 +14,9 @@ from portal.values import clean_email_and_key, clean_person_name, clean_username
 LARGEST = 20 * 1000 * 1000  # bytes of a file
 MOST = 200_000  # people in a file
 KEPT = 10 * LARGEST  # bytes of all files that an organization may have waiting
+MOST_COLUMNS = 100  # of a file that somebody matches by hand
 Become = Literal["invited", "deactivated"]
+Holds = Literal["", "email", "first_name", "last_name", "username", "role"]
 # What a column is called in a header, folded, without what is neither letter nor digit.
 HEADERS = {
     "email": ("email", "mail", "emailaddress", "mailaddress"),
@@ -22,6 +25,10 @@ HEADERS = {
     "username": ("username", "login", "loginname", "account", "benutzername", "user"),
     "role": ("role", "rolle", "rol"),
 }
+WORDS = {"email": "e-mail", "first_name": "first name", "last_name": "last name", "username": "username", "role": "role"}
+NEEDED = {"invited": ("email",), "deactivated": ("email", "username")}
+# The username of whoever is invited is not read: each chooses it.
+READ = {"invited": ("email", "first_name", "last_name", "role"), "deactivated": tuple(WORDS)}
 COLUMN_OF = {name: column for column, names in HEADERS.items() for name in names}
 ROLES = {
     "": "user",
@@ -55,8 +62,18 @@ class TakeFile(BaseModel):
         return "".join(sign for sign in name.replace("\\", "/").rpartition("/")[2] if sign.isprintable())[:200] or "a file without a name"
 
 
+class MatchColumns(BaseModel):
+    """What each column of the file holds, in the order of the file; '' where it is not used."""
+
+    columns: list[Holds]
+
+
 class BeginImport(Confirmed):
-    """Import the people of a file that was looked through; asks for the password where administrators are among them."""
+    """Import the people of a file as `preview`, the job that looked through it, has told; asks for the password where administrators are
+    among them.
+    """
+
+    preview: UUID
 
 
 @dataclass(frozen=True)
@@ -81,25 +98,32 @@ class Person:
     role: str
 
 
-def columns_of(header: list[str], become: str) -> Columns:
-    """Find the columns by their names, in any order and spelling; raises Invalid where a needed one is missing or one stands twice."""
-    places: dict[str, int] = {}
-    aside = []
-    for place, name in enumerate(header):
-        column = COLUMN_OF.get("".join(sign for sign in folded(name) if sign.isalnum()))
-        if column is None or (column == "username" and become == "invited"):
-            aside.append(name.strip() or f"column {place + 1}")
-        elif column in places:
-            raise Invalid(
-                file=f"Line 1: two columns hold the same, “{header[places[column]].strip()[:40]}” and “{name.strip()[:40]}”. Take one away."
-            )
-        else:
-            places[column] = place
-    needed = ("email",) if become == "invited" else ("email", "username")
-    if missing := [name for name in needed if name not in places]:
-        words = " and ".join({"email": "e-mail", "username": "username"}[name] for name in missing)
-        raise Invalid(file=f"Line 1: the header names no column for {words}. It names: {', '.join(aside)[:200] or 'nothing'}.")
-    return Columns(places, aside, len(header))
+def suggested(header: Sequence[str], become: str) -> list[Holds]:
+    """What the name of each column says that it holds, in any spelling; '' for what is not read."""
+    held = [COLUMN_OF.get("".join(sign for sign in folded(name) if sign.isalnum()), "") for name in header]
+    return [name if name in READ[become] else "" for name in held]  # type: ignore[misc]
+
+
+def matched(holds: Sequence[str], header: Sequence[str], become: str) -> Columns:
+    """Where each is that is read; raises Invalid(columns=…) naming what has no column, and what has two."""
+    if len(holds) != len(header):
+        raise Invalid(columns=f"The file has {len(header):,} columns. Say of each what it holds, or that it is not used.")
+    faults = [f"No column holds the {WORDS[name]}; choose one." for name in NEEDED[become] if name not in holds]
+    for name in dict.fromkeys(filter(None, holds)):
+        named = [f"“{header[place].strip()[:40]}”" for place, held in enumerate(holds) if held == name]
+        if name not in READ[become]:
+            faults.append("Whoever is invited chooses the username; it is not read from a file.")
+        elif len(named) > 1:
+            faults.append(f"{len(named)} columns are said to hold the {WORDS[name]}: {', '.join(named[:5])}. Choose one of them.")
+    if faults:
+        raise Invalid(columns=" ".join(faults))
+    return columns_at({name: place for place, name in enumerate(holds) if name}, header)
+
+
+def columns_at(places: dict[str, int], header: Sequence[str]) -> Columns:
+    """The columns of a file of this header, which were matched before."""
+    aside = [name.strip() or f"column {place + 1}" for place, name in enumerate(header) if place not in places.values()]
+    return Columns(dict(sorted(places.items(), key=lambda one: one[1])), aside, len(header))
 
 
 def person_of(cells: list[str], columns: Columns) -> Person:

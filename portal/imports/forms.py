@@ -3,10 +3,10 @@
 from typing import Any
 
 from flask import request
-from wtforms import FileField, RadioField, SelectChoice  # type: ignore[attr-defined]
+from wtforms import FileField, HiddenField, RadioField, SelectChoice, SelectMultipleField  # type: ignore[attr-defined]
 
 from portal.forms import ConfirmingForm, ModelForm
-from portal.imports.commands import BeginImport, TakeFile
+from portal.imports.commands import BeginImport, MatchColumns, TakeFile
 
 
 class FileForm(ModelForm):
@@ -28,5 +28,15 @@ class FileForm(ModelForm):
         return {"name": sent.filename or "" if sent else "", "file": sent.read() if sent else b"", "become": self.become.data or ""}
 
 
+class ColumnsForm(ModelForm):
+    """One answer for each column, in their order."""
+
+    command_type = MatchColumns
+
+    columns = SelectMultipleField("What the columns hold", choices=[], validate_choice=False)
+
+
 class BeginForm(ConfirmingForm):
     command_type = BeginImport
+
+    preview = HiddenField()

@@ -9,9 +9,10 @@ from portal.access import requires, takes_files
 from portal.actor import Actor
 from portal.errors import NotFound
 from portal.imports import services
-from portal.imports.commands import LARGEST
-from portal.imports.forms import BeginForm, FileForm
+from portal.imports.commands import LARGEST, READ, WORDS
+from portal.imports.forms import BeginForm, ColumnsForm, FileForm
 from portal.imports.models import Upload
+from portal.jobs.models import Job
 from portal.mail import services as mail
 from portal.responses import go_to, page
 
@@ -25,7 +26,8 @@ FORM_AROUND = 1024 * 1024  # bytes that a form needs around its file, and those 
 def new(actor: Actor) -> Response:
     form = FileForm()
     if form.carry_out(services.take, by=actor):
-        return go_to("jobs.show", job_id=form.result.id)
+        taken = form.result
+        return go_to("jobs.show", job_id=taken.id) if isinstance(taken, Job) else go_to("imports.columns", upload_id=taken.id)
     return page("imports/new.html", status=form.status, form=form, mail_is_sent=mail.is_configured())
 
 
@@ -33,6 +35,21 @@ def new(actor: Actor) -> Response:
 @requires(policy.can_import)
 def show(upload: Upload) -> Response:
     return _page(upload, BeginForm(formdata=None))
+
+
+@blueprint.route("/<uuid:upload_id>/columns", methods=["GET", "POST"])
+@requires(policy.can_import)
+def columns(upload: Upload, actor: Actor) -> Response:
+    """What each column holds, chosen by hand."""
+    form = ColumnsForm()
+    if form.carry_out(services.match, upload, by=actor):
+        return go_to("jobs.show", job_id=form.result.id)
+    found = services.columns(upload)
+    sent = form.columns.data or []
+    held = sent if len(sent) == len(found) else [column.holds for column in found]
+    holds = [("", "Not used"), *((name, WORDS[name].capitalize()) for name in READ[upload.become])]
+    shown = {"columns": list(zip(found, held, strict=True)), "holds": holds, "unclear": services.unclear(upload, found)}
+    return page("imports/columns.html", status=form.status, upload=upload, form=form, **shown)
 
 
 @blueprint.post("/<uuid:upload_id>/begin")
@@ -49,7 +66,7 @@ def _page(upload: Upload, form: BeginForm, status: int = 200) -> Response:
     job = services.checked(upload)
     report = job.report if job else None
     number = _part_asked_for()
-    fates = services.fates(upload, number)
+    fates = services.fates(upload, number) if report else []
     last = (report["lines"] - 1) // services.BATCH if report else 0
     asks = bool(report and policy.some_ask_for_password(report["roles"]))
     shown: dict[str, Any] = {"job": job, "report": report, "fates": fates, "number": number, "last": last, "asks_for_password": asks}

@@ -20,7 +20,20 @@ from portal.auth import services as auth
 from portal.bulk import services as bulk
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.imports.commands import KEPT, MOST, BeginImport, Columns, Person, TakeFile, columns_of, person_of
+from portal.imports.commands import (
+    KEPT,
+    MOST,
+    MOST_COLUMNS,
+    BeginImport,
+    Columns,
+    MatchColumns,
+    Person,
+    TakeFile,
+    columns_at,
+    matched,
+    person_of,
+    suggested,
+)
 from portal.imports.models import Upload, UploadPart
 from portal.invitations import services as invitations
 from portal.jobs import services as jobs
@@ -36,7 +49,10 @@ BATCH = 1_000  # people who are written by one statement
 TOLD = 100  # faults that a report names
 NAMED = 20  # faults that a refusal names
 SHOWN = 254  # characters of a cell that is no address
+VALUES = 3  # of each column, to tell what it holds
+CELL = 40  # characters of such a value
 CHECK, IMPORT = "users.import_check", "users.import"
+NOBODY = "There is nobody in this file: it needs a header and a line for each person."
 GONE = "The file is no longer here: it was imported, or its day is over. Upload it again."
 HERE = {
     "email_key": text("SELECT email_key FROM users WHERE tenant_id = :tenant AND email_key = ANY(CAST(:keys AS text[]))"),
@@ -73,21 +89,111 @@ def upload(tenant_id: UUID, upload_id: UUID) -> Upload | None:
     return db.session.execute(select(Upload).where(Upload.tenant_id == tenant_id, Upload.id == upload_id)).scalar_one_or_none()
 
 
-def take(command: TakeFile, *, by: Actor) -> Job:
-    """Keep the file and have it looked through: a job whose report tells what would become of its lines.
+def take(command: TakeFile, *, by: Actor) -> Job | Upload:
+    """Keep the file. Where its header tells what each column holds, have it looked through: a job whose report tells what would become of
+    its lines; else the file, whose columns are to be matched by hand.
 
-    Raises Invalid with the rule, and where too many files wait.
+    Raises Invalid with the rule, for a beginning that cannot be read, and where too many files wait.
     """
     users.demand_allowed(policy.can_import(by))
+    _demand_mailing(command.become, by)
+    header, _ = _beginning(command.file)
+    try:
+        places = matched(suggested(header, command.become), header, command.become).places
+    except Invalid:
+        _demand_few(header)
+        places = {}
     waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
     if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
         raise Invalid(file=f"Files of your organization that nobody has imported have {KEPT:,} bytes (200 MB). Each goes after a day.")
     kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
-    upload_id = uuid7()
-    db.session.execute(insert(Upload).values(tenant_id=by.tenant_id, id=upload_id, expires_at=datetime.now(UTC) + LIFE, **kept))
+    expires_at = datetime.now(UTC) + LIFE
+    made = insert(Upload).values(tenant_id=by.tenant_id, id=uuid7(), expires_at=expires_at, **kept).returning(Upload)
+    taken: Upload = db.session.execute(made).scalar_one()
     for number, place in enumerate(range(0, len(command.file), PART)):
-        _keep(by, upload_id, "file", number, command.file[place : place + PART])
-    return jobs.ask(CHECK, by=by, arguments={"upload": str(upload_id)})
+        _keep(by, taken.id, "file", number, command.file[place : place + PART])
+    return _look_through(taken, places, by) if places else taken
+
+
+def _demand_mailing(become: str, by: Actor) -> None:
+    if become == "invited":
+        invitations.demand_mailing(by)
+
+
+def _beginning(file: bytes) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines after it that tell what the columns hold; raises Invalid where they cannot be read or nothing is there."""
+    try:
+        records = [cells for _, cells in islice(read_csv(file), 1 + VALUES)]
+    except SheetFault as fault:
+        raise Invalid(file=str(fault)) from None
+    if not records:
+        raise Invalid(file=NOBODY)
+    return records[0], records[1:]
+
+
+def _demand_few(header: list[str]) -> None:
+    if len(header) > MOST_COLUMNS:
+        few = f"Columns are matched by hand in files of at most {MOST_COLUMNS}; this one has {len(header):,}."
+        raise Invalid(file=f"{few} Take away what is not needed, or name what is needed in the header.")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a file for somebody who matches it: its name, its first values, and what it is thought to hold ('' for nothing)."""
+
+    name: str
+    values: list[str]
+    holds: str
+
+
+def columns(upload: Upload) -> list[Column]:
+    """The file's columns; each is thought to hold what was chosen last, else what its name says. Raises Invalid for too many."""
+    header, lines = _beginning(_file(upload.tenant_id, upload.id))
+    _demand_few(header)
+    looked = checked(upload)
+    if looked:
+        held = {place: name for name, place in looked.arguments["columns"].items()}
+        holds = [held.get(place, "") for place in range(len(header))]
+    else:
+        holds = list(suggested(header, upload.become))
+    values = [[cells[place].strip()[:CELL] for cells in lines if cells[place : place + 1]] for place in range(len(header))]
+    return [Column(name.strip()[:CELL], values[place], holds[place]) for place, name in enumerate(header)]
+
+
+def unclear(upload: Upload, found: list[Column]) -> str | None:
+    """What keeps the file from being looked through as its columns are thought to be; None for nothing."""
+    try:
+        matched([column.holds for column in found], [column.name for column in found], upload.become)
+    except Invalid as refusal:
+        return refusal.fields["columns"]
+    return None
+
+
+def match(command: MatchColumns, upload: Upload, *, by: Actor) -> Job:
+    """Have the file looked through with its columns as they were matched; what was told of it before is over then.
+
+    Raises Invalid(columns=…) naming what has no column or two, Invalid with the rule, or while the file is looked through or imported.
+    """
+    users.demand_allowed(policy.can_import(by))
+    header, _ = _beginning(_file(upload.tenant_id, upload.id))
+    places = matched(command.columns, header, upload.become).places
+    _alone(upload, by)
+    looked = checked(upload)
+    if looked and not looked.over:
+        raise Invalid("This file is being looked through. Match its columns when that is over.")
+    return _look_through(upload, places, by)
+
+
+def _look_through(upload: Upload, places: dict[str, int], by: Actor) -> Job:
+    return jobs.ask(CHECK, by=by, arguments={"upload": str(upload.id), "columns": places})
+
+
+def _alone(upload: Upload, by: Actor) -> None:
+    """Whoever does something with a file at the same moment waits; raises Invalid where it is being imported."""
+    users.lock_organization(by.tenant_id)  # nobody may change a row of the files, so the organization's is the one to lock
+    under_way = _job_about(upload, IMPORT)
+    if under_way and not under_way.over:
+        raise Invalid("This file is being imported already.")
 
 
 def _keep(by: Actor, upload_id: UUID, kind: str, number: int, part: bytes) -> None:
@@ -99,11 +205,17 @@ def _parts(tenant_id: UUID, upload_id: UUID, kind: str) -> Any:
     return select(UploadPart.bytes).where(*mine).order_by(UploadPart.number)
 
 
+def _file(tenant_id: UUID, upload_id: UUID) -> bytes:
+    return b"".join(bytes(part) for part in db.session.execute(_parts(tenant_id, upload_id, "file")).scalars())
+
+
 @jobs.kind(CHECK, title="Looking through a file of people", question=policy.can_import, report="imports/_checked.html")
 def check(work: Work) -> dict[str, Any]:
     """The dry run: what would become of each line, kept beside the file; nothing else is written."""
     found, by = _upload_of(work), work.by
     columns, lines, total = _read(found, by, work)
+    told = (UploadPart.tenant_id == by.tenant_id, UploadPart.upload_id == found.id, UploadPart.kind == "fates")
+    db.session.execute(delete(UploadPart).where(*told))  # with other columns, of which this is the end
     good: Counter[str] = Counter()
     faults: list[tuple[int, str, str]] = []
     refused = 0
@@ -130,13 +242,13 @@ def check(work: Work) -> dict[str, Any]:
 
 
 def checked(upload: Upload) -> Job | None:
-    """The job that has looked, looks or will look through the file."""
+    """The job that has looked, looks or will look through the file: the latest, because its columns may be matched anew."""
     return _job_about(upload, CHECK)
 
 
 def _job_about(upload: Upload, kind: str) -> Job | None:
     about = (Job.tenant_id == upload.tenant_id, Job.kind == kind, Job.arguments["upload"].astext == str(upload.id))
-    return db.session.execute(select(Job).where(*about).order_by(Job.created_at.desc()).limit(1)).scalar_one_or_none()
+    return db.session.execute(select(Job).where(*about).order_by(Job.id.desc()).limit(1)).scalar_one_or_none()
 
 
 def fates(upload: Upload, number: int) -> list[list[Any]]:
@@ -147,26 +259,34 @@ def fates(upload: Upload, number: int) -> list[list[Any]]:
 
 
 def begin(command: BeginImport, upload: Upload, *, by: Actor) -> Job:
-    """Import the file in a job. Raises Invalid with the rule, where it was not looked through with nothing refused, or is under way."""
+    """Import the file in a job, its columns as they were when it was looked through.
+
+    Raises Invalid with the rule, where it was not looked through with nothing refused, was looked through with other columns since the
+    page that asks was shown, or is under way.
+    """
     users.demand_allowed(policy.can_import(by))
-    looked = checked(upload)
-    report = looked.report if looked else None
-    if not report or report["refused"] or not report["good"]:
-        raise Invalid("This file cannot be imported: it has not been looked through to its end, or some of its lines are refused.")
-    if policy.some_ask_for_password(report["roles"]):
+    _demand_mailing(upload.become, by)
+    if policy.some_ask_for_password(_importable(command, upload).report["roles"]):
         auth.confirm(command, by=by)
-    # whoever begins at the same moment waits here; nobody may change a row of this table, so the organization's is the one to lock
-    users.lock_organization(by.tenant_id)
-    under_way = _job_about(upload, IMPORT)
-    if under_way and not under_way.over:
-        raise Invalid("This file is being imported already.")
-    return jobs.ask(IMPORT, by=by, arguments={"upload": str(upload.id)})
+    _alone(upload, by)
+    return jobs.ask(IMPORT, by=by, arguments=_importable(command, upload).arguments)
+
+
+def _importable(command: BeginImport, upload: Upload) -> Any:
+    """The job that has looked through the file."""
+    looked = checked(upload)
+    if looked and looked.id != command.preview:
+        raise Invalid("The columns of this file were matched anew since this page was shown. Look at what becomes of its lines now.")
+    if not looked or not looked.report or looked.report["refused"] or not looked.report["good"]:
+        raise Invalid("This file cannot be imported: it has not been looked through to its end, or some of its lines are refused.")
+    return looked
 
 
 @jobs.kind(IMPORT, title="Import of people", question=policy.can_import, report="imports/_imported.html")
 def import_people(work: Work) -> dict[str, Any]:
     """All or nothing: every line is judged anew, by the rules and the accounts of this moment."""
     found, by = _upload_of(work), work.by
+    _demand_mailing(found.become, by)
     _, lines, total = _read(found, by, work)
     nobodys = passwords.hashed(secrets.token_urlsafe(32)) if found.become == "deactivated" else None
     act_id, tally, made, faults, refused = bulk.begin_import(by=by), bulk.Tally(), 0, list[str](), 0
@@ -197,7 +317,7 @@ def _upload_of(work: Work) -> Upload:
 
 def _read(found: Upload, by: Actor, work: Work) -> tuple[Columns, Iterator[Line], int]:
     """The file's columns, its lines and how many they are; raises Invalid for what cannot be read, or is too much."""
-    data = b"".join(bytes(part) for part in db.session.execute(_parts(by.tenant_id, found.id, "file")).scalars())
+    data = _file(by.tenant_id, found.id)
     try:
         total = sum(1 for _ in read_csv(data)) - 1  # every line can be read, or none is looked at
     except SheetFault as fault:
@@ -205,12 +325,12 @@ def _read(found: Upload, by: Actor, work: Work) -> tuple[Columns, Iterator[Line]
     if total > MOST:
         raise Invalid(file=f"This file has {total:,} lines of people; at most {MOST:,} are imported at a time. Divide it.")
     if total < 1:
-        raise Invalid(file="There is nobody in this file: it needs a header and a line for each person.")
+        raise Invalid(file=NOBODY)
     work.pulse.done = 0
     work.progress(0, total)
     records = read_csv(data)
     _, header = next(records)
-    columns = columns_of(header, found.become)
+    columns = columns_at(work.arguments["columns"], header)
     return columns, _understood(records, columns, by), total
 
 

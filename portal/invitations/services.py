@@ -60,10 +60,11 @@ class Outcome:
 def invite(command: Invite, *, by: Actor) -> list[Outcome]:
     """Invite every address, each with an answer of its own; sent twice, the second time says so of each.
 
-    Raises Invalid(role=…) where the role cannot be given, Invalid(password=…) where an administrator is invited without a fresh password,
-    TooMany where one of the addresses was invited again and again.
+    Raises Invalid(role=…) where the role cannot be given, Invalid where the actor may not have mails sent, Invalid(password=…) where an
+    administrator is invited without a fresh password, TooMany where one of the addresses was invited again and again.
     """
     users.demand_allowed(policy.can_invite(by, command.role))
+    demand_mailing(by)
     if policy.asks_for_password(command.role):
         auth.confirm(command, by=by)
     users.demand_office(by)
@@ -73,6 +74,13 @@ def invite(command: Invite, *, by: Actor) -> list[Outcome]:
         changes = {"e-mail": [None, ", ".join(invited)], "role": [None, command.role]}
         audit.record("users_invited", tenant_id=by.tenant_id, by=by, object_type="user", changes=changes)
     return answers
+
+
+def demand_mailing(by: Actor) -> None:
+    """Raises Invalid with the rule unless the actor may have people mailed who are no users."""
+    may = policy.mails_invitations(by)
+    if isinstance(may, policy.Denied):
+        raise Invalid(may.words)
 
 
 def _invite_one(typed: str, command: Invite, by: Actor) -> Outcome:
@@ -187,6 +195,7 @@ def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
 
     Raises Invalid with the rule, Invalid(password=…) where an administrator is invited without a fresh password, TooMany.
     """
+    demand_mailing(by)
     if policy.asks_for_password(_invited(invitation, by).role):  # whoever has the link becomes one
         auth.confirm(command, by=by)
     users.demand_office(by)
@@ -200,9 +209,13 @@ def send_again(command: SendAgain, invitation: Invitation, *, by: Actor) -> str:
 
 
 def withdraw(invitation: Invitation, *, by: Actor) -> None:
-    """Take an invitation back; its link is dead at once, and the address may be invited anew. Raises Invalid with the rule."""
+    """Take an invitation back; its link is dead at once, a mail that waits is not sent, and the address may be invited anew.
+
+    Raises Invalid with the rule.
+    """
     user = _invited(invitation, by)
     address, user_id = user.email, user.id
+    mail.forget(user_id, "the invitation was withdrawn")
     db.session.execute(delete(User).where(User.tenant_id == by.tenant_id, User.id == user_id, User.accepted_at.is_(None)))
     changes = {"e-mail": [address, None]}
     audit.record("invitation_withdrawn", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user_id, changes=changes)

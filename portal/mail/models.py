@@ -18,12 +18,14 @@ class OutboxMail(db.Model):  # type: ignore[name-defined]
     Nobody takes it up before `send_after`, and what has the earliest goes first: at first a moment in the past, the earlier the sooner
     the mail is of no more use; then the end of a pause after a try that failed, or of the lease of the worker that sends it now. From
     `expires_at` on it is of no more use and is not sent. Once it is `sent_at` or given up (`failed_at`, with the reason in
-    `last_error`) its text is gone, because it may hold a secret; the rest is kept for 30 days.
+    `last_error`) its text is gone, because it may hold a secret; the rest is kept for 30 days, but for the `recipient` once that
+    account was removed.
     """
 
     __tablename__ = "outbox"
     __table_args__ = (
         CheckConstraint("sent_at IS NULL OR failed_at IS NULL", name="outbox_one_end"),
+        CheckConstraint(f"recipient IS NOT NULL OR {OVER}", name="outbox_recipient_until_the_end"),
         CheckConstraint(
             f"(body_text IS NULL) = ({OVER}) AND (body_text IS NOT NULL OR body_html IS NULL)", name="outbox_text_goes_at_the_end"
         ),
@@ -35,7 +37,7 @@ class OutboxMail(db.Model):  # type: ignore[name-defined]
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, name="outbox_tenant_id_fkey"), primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     message_id: Mapped[Words]
-    recipient: Mapped[Words]
+    recipient: Mapped[Words | None]
     subject: Mapped[Words]
     body_text: Mapped[Words | None]
     body_html: Mapped[Words | None]

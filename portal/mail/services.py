@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from uuid_utils.compat import uuid7
 
 from portal.errors import Invalid, Unavailable
@@ -93,6 +93,14 @@ def queue_many(
         rows.append({"tenant_id": tenant_id, "id": mail_id, "message_id": _message_id(mail_id), "expires_at": expires_at, **texts})
     db.session.execute(insert(OutboxMail), rows)
     return [row["id"] for row in rows]
+
+
+def forget(account_id: UUID, why: str) -> None:
+    """Take the addresses of an account that nobody can sign in to out of its organization's outbox and links, before they are erased.
+
+    What was sent stays known as sent, to nobody any more; what was not is given up, with the reason `why`. One statement.
+    """
+    db.session.execute(text("SELECT forget_mail(:account, :why)"), {"account": account_id, "why": why})
 
 
 def send_test(address: str) -> str:

@@ -25,13 +25,17 @@ FILTERS = {
     "verified": "u.is_verified = (%(verified)s = 'yes')",
 }
 LAST_SIGN_IN = ORDERS["last_sign_in"][0]
-SIGNED_IN = {
+SIGNED_IN = {  # {now} is the moment that the days are counted from
     "never": "u.last_sign_in_at IS NULL",
-    "week": f"{LAST_SIGN_IN} > now() - interval '7 days'",
-    "quarter": f"{LAST_SIGN_IN} > now() - interval '90 days'",
+    "week": f"{LAST_SIGN_IN} > {{now}} - interval '7 days'",
+    "quarter": f"{LAST_SIGN_IN} > {{now}} - interval '90 days'",
     # a pair, because of two plain bounds PostgreSQL believes that nearly nobody stands between them
-    "longer": f"{LAST_SIGN_IN} <= now() - interval '90 days' AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
+    "longer": f"{LAST_SIGN_IN} <= {{now}} - interval '90 days' AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
 }
+AS_OF = "CAST(%(as_of)s AS timestamptz)"
+# Who fitted at a moment of the past as far as rows tell: whoever was here then and was not changed since.
+AS_IT_WAS = f"(u.created_at IS NULL OR u.created_at <= {AS_OF}) AND (u.updated_at IS NULL OR u.updated_at <= {AS_OF})"
+SIGNED_IN_BEFORE = f"(u.last_sign_in_at IS NULL OR u.last_sign_in_at <= {AS_OF})"  # a sign-in changes only whether they fit such a filter
 CHOSEN = Reading(f"""
     SELECT {COLUMNS} FROM users u WHERE u.tenant_id = %(tenant)s AND u.id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY u.sort_key, u.id""")
 # What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one,
@@ -112,24 +116,32 @@ class Batch:
     after: str | None
 
 
-def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None) -> Batch:
+def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None, as_of: datetime | None = None) -> Batch:
     """The next of all the users that were asked for, of a search not only its first candidates. One statement, of bounded work.
 
-    It looks at BATCH users from `after` on, in the order that was asked for, and gives those that fit.
+    It looks at BATCH users from `after` on, in the order that was asked for, and gives those that fit; with `as_of` those that fitted at
+    that moment and were not changed since.
     """
     cursor = Cursor.read(after) if after else None
-    shape = _shape(asked, paged=cursor is not None)
-    parameters = {"tenant": tenant_id, "limit": BATCH, "parts": asked.words.split(), **_given(asked), **_places(shape, cursor)}
+    shape = _shape(asked, paged=cursor is not None, looks_back=as_of is not None)
+    parameters = {
+        "tenant": tenant_id,
+        "limit": BATCH,
+        "parts": asked.words.split(),
+        "as_of": as_of,
+        **_given(asked),
+        **_places(shape, cursor),
+    }
     found = batch_of(shape, bool(asked.words))(**parameters)
     last = found[-1] if len(found) == BATCH else None
     return Batch([Row._make(row[:WIDTH]) for row in found if row.fits], _place(_keys(shape, last), last.id) if last is not None else None)
 
 
-def batches(tenant_id: UUID, asked: FindUsers) -> Iterator[list[Row]]:
-    """All the users that were asked for, batch by batch, within the running transaction."""
+def batches(tenant_id: UUID, asked: FindUsers, as_of: datetime | None = None) -> Iterator[list[Row]]:
+    """All the users that were asked for, as of a moment as `batch` does, batch by batch, within the running transaction."""
     after = None
     while True:
-        found = batch(tenant_id, asked, after)
+        found = batch(tenant_id, asked, after, as_of)
         yield found.rows
         after = found.after
         if after is None:
@@ -143,24 +155,32 @@ def chosen(tenant_id: UUID, ids: Iterable[UUID]) -> list[Row]:
 
 @dataclass(frozen=True)
 class Group:
-    """How many of the users that were asked for are alike in what rules ask of them; `id` is None but for one that stands alone."""
+    """How many of the users that were asked for are alike in what rules ask of them; `id` is None but for one that stands alone.
+
+    `looked_at` is the moment of the look; `as_it_was` is false for those who came, or were changed, after an earlier one.
+    """
 
     role: str
     state: str
     number: int
+    looked_at: datetime
+    as_it_was: bool = True
     id: UUID | None = None
 
 
-def groups(tenant_id: UUID, asked: FindUsers, alone: UUID) -> list[Group]:
-    """All the users that were asked for by role and state, and `alone` by itself. One statement."""
-    shape = _shape(asked)
-    parameters = {"tenant": tenant_id, "alone": alone, "parts": asked.words.split(), **_given(asked)}
+def groups(tenant_id: UUID, asked: FindUsers, alone: UUID, as_of: datetime | None = None) -> list[Group]:
+    """All the users that were asked for by role and state, and `alone` by itself; with `as_of` apart by what they were at that moment.
+
+    One statement.
+    """
+    shape = _shape(asked, looks_back=as_of is not None)
+    parameters = {"tenant": tenant_id, "alone": alone, "parts": asked.words.split(), "as_of": as_of, **_given(asked)}
     found = groups_of(shape, bool(asked.words))(**parameters)
-    return [Group(row.role, row.state, row.number, alone if row.is_alone else None) for row in found]
+    return [Group(row.role, row.state, row.number, row.looked_at, row.as_it_was, alone if row.is_alone else None) for row in found]
 
 
-def _shape(asked: FindUsers, *, searched: bool = False, backwards: bool = False, paged: bool = False) -> "Shape":
-    """Of a statement; `searched` for one that looks at the candidates of a search only."""
+def _shape(asked: FindUsers, *, searched: bool = False, backwards: bool = False, paged: bool = False, looks_back: bool = False) -> "Shape":
+    """Of a statement; `searched` for one that looks at the candidates of a search only, `looks_back` for one about an earlier moment."""
     return Shape(
         searched=searched,
         filters=tuple(name for name in FILTERS if getattr(asked, name)),
@@ -170,6 +190,7 @@ def _shape(asked: FindUsers, *, searched: bool = False, backwards: bool = False,
         falling=asked.falling,
         backwards=backwards,
         paged=paged,
+        looks_back=looks_back,
     )
 
 
@@ -257,6 +278,7 @@ class Shape:
     falling: bool
     backwards: bool
     paged: bool
+    looks_back: bool
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -291,8 +313,15 @@ class Shape:
         """Everything but what was typed and the page."""
         conditions = ["u.tenant_id = %(tenant)s", f"u.removed_at IS {'NOT ' if self.removed else ''}NULL"]
         conditions += [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
-        conditions += [SIGNED_IN[self.signed_in]] if self.signed_in else []
+        conditions += [SIGNED_IN[self.signed_in].format(now=AS_OF if self.looks_back else "now()")] if self.signed_in else []
         return " AND ".join(conditions)
+
+    @property
+    def as_it_was(self) -> str:
+        """Whether a row was so at the moment that is looked back to."""
+        if not self.looks_back:
+            return "true"
+        return f"{AS_IT_WAS} AND {SIGNED_IN_BEFORE}" if self.signed_in else AS_IT_WAS
 
     @property
     def source(self) -> str:
@@ -326,7 +355,7 @@ def count_of(shape: Shape) -> Reading:
 @lru_cache(maxsize=512)
 def batch_of(shape: Shape, searched: bool) -> Reading:
     """The statement of one batch of all; each row says whether it fits the search."""
-    return Reading(_page(shape, f", {FITS if searched else 'true'} AS fits"))
+    return Reading(_page(shape, f", {FITS if searched else 'true'} AND {shape.as_it_was} AS fits"))
 
 
 @lru_cache(maxsize=512)
@@ -334,8 +363,9 @@ def groups_of(shape: Shape, searched: bool) -> Reading:
     """How many there are of each role and state."""
     where = f"{shape.where} AND {FITS}" if searched else shape.where
     return Reading(f"""
-        SELECT u.role, u.state, u.id = %(alone)s AS is_alone, count(*) AS number FROM users u WHERE {where}
-        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""")
+        SELECT u.role, u.state, u.id = %(alone)s AS is_alone, {shape.as_it_was} AS as_it_was, count(*) AS number,
+               statement_timestamp() AS looked_at
+        FROM users u WHERE {where} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""")
 
 
 def _page(shape: Shape, more: str) -> str:

@@ -15,16 +15,16 @@ from portal.auth import services as auth
 from portal.auth.models import SignInSession
 from portal.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from portal.extensions import constraint_of, db
+from portal.mail import services as mail
 from portal.organizations.models import Tenant
 from portal.policy import Answer, Denied
 from portal.users.commands import ChangeRole, ChooseColumns, HandOver, RemoveUser
 from portal.users.models import TAKEN, Role, User
 from portal.values import email_key, folded, username_key
 
-ERASED = (
-    "first_name", "last_name", "username", "username_key", "email", "email_key", "hashed_password", "theme", "time_zone", "density",
-    "pending_email", "pending_email_at", "search_text", "table_columns", "table_rows",
-)  # fmt: skip
+KEPT = {"created_at", "updated_at", "accepted_at", "last_sign_in_at", "removed_at"}  # of what may be empty: when the account was what
+# What becomes empty when somebody is removed: everything else, also what another revision adds.
+ERASED = tuple(name for name, column in User.__table__.columns.items() if column.nullable and name not in KEPT)
 
 STILL_ACTS = "SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active"
 # By what they handed out while they might, people who no longer may would come back: under another name, or under somebody else's.
@@ -139,13 +139,15 @@ def sign_out_everywhere(user: User, *, by: Actor) -> None:
 
 
 def remove(command: RemoveUser, user: User, *, by: Actor) -> None:
-    """Erase names, username, address and password of somebody who was deactivated; the row and the audit entries stay.
+    """Erase names, username, address and password of somebody who was deactivated, the address in mails and links too; the row and the
+    audit entries stay.
 
     Raises Invalid(name=…) unless the user's full name was typed, Invalid with the rule.
     """
     user, _ = locked(user, by, policy.can_remove)
     if not command.name or folded(command.name) != folded(user.full_name):
         raise Invalid(name=f"This is not the name. Type “{user.full_name}” to remove this account for good.")
+    mail.forget(user.id, "the account was removed")
     for name in ERASED:
         setattr(user, name, None)
     user.is_verified, user.sort_key, user.removed_at = False, "", datetime.now(UTC)

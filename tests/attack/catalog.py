@@ -45,7 +45,7 @@ RIGHTS = {
     "bulk_acts": "app: SI, platform: SI",
     "bulk_changes": "app: SI, platform: SI",
     "uploads": "app: SID, platform: S, worker: sD",
-    "upload_parts": "app: SI",
+    "upload_parts": "app: SID",
     "agents": "app: SIuD, platform: SIu",
     "agent_versions": "app: SI, platform: SI",
     "agent_drafts": "app: SIuD, platform: SIuD, worker: sD",
@@ -85,6 +85,7 @@ FUNCTIONS = {
     "is_shared_with_us(uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "is_answered_so(uuid,uuid,uuid,text,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "own_subdomain() of portal_owner, for portal_app portal_owner portal_platform",
+    "forget_mail(uuid,text) of portal_owner, for portal_app portal_owner portal_platform, SECURITY DEFINER search_path=pg_catalog, pg_temp",
 }
 LIMITS = {"statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s"}
 

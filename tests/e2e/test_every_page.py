@@ -26,6 +26,7 @@ NO_PAGES = {
     "agent_files.export",
     "agent_files.export_all",
     "bulk.show",
+    "imports.columns",
     "imports.show",
     "health.healthz",
     "health.readyz",

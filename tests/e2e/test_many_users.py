@@ -169,6 +169,35 @@ def test_two_thousand_people_are_imported_and_one_is_found_by_three_letters(
     assert page.url.endswith("q=qui&role=&state=&verified=&signed_in=&sort=name")
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_columns_that_the_header_does_not_tell_are_matched_by_hand(
+    tab: Open, worker: None, cast: SimpleNamespace, picture: Callable[[Page, str], None], script: bool
+) -> None:
+    page = tab(script=script)
+    sign_in(page, cast.acme.admin)
+    page.goto("/users/import")
+    content = b"Kontakt;Vorname;Zuname;Abteilung\nmara@x.example;Mara;Ortiz;Office\nola@x.example;Ola;Berg;\n"
+    page.get_by_label("CSV file").set_input_files({"name": "people.csv", "mimeType": "text/csv", "buffer": content})
+    page.get_by_role("button", name="Look through the file").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("What the columns hold")
+    expect(page.locator("main")).to_contain_text("The header does not tell all that is needed. No column holds the e-mail; choose one.")
+    expect(page.get_by_label("Vorname")).to_have_value("first_name")
+    expect(page.locator("tbody tr").first).to_contain_text("mara@x.example, ola@x.example")
+    if script:
+        sound_in_every_look(page, "matching columns")
+        picture(page, "import-columns")
+    page.get_by_label("Zuname").select_option(label="Last name")
+    page.get_by_role("button", name="Look through the file").click()
+    expect(page.locator("#faults")).to_contain_text("No column holds the e-mail; choose one.")
+    expect(page.get_by_label("Zuname")).to_have_value("last_name")
+    page.get_by_label("Kontakt").select_option(label="E-mail")
+    page.get_by_role("button", name="Look through the file").click()
+    if not script:
+        look_again_until(page, "#report")
+    expect(page.locator("#report")).to_contain_text("2 of 2 people in people.csv would be invited; 0 lines are refused.")
+    expect(page.locator("#report dd")).to_have_text(["e-mail, first name, last name", "Abteilung"])
+
+
 @pytest.fixture
 def family(owner: Any, cast: SimpleNamespace) -> None:
     """Twelve of one name, two of whom no act of deactivation changes, among others."""
