@@ -105,10 +105,12 @@ class Agent(db.Model):  # type: ignore[name-defined]
     origin_version: Mapped[int | None]
     origin_content: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     search_text: Mapped[str | None] = mapped_column(
-        Text(collation="C"), Computed(f"CASE WHEN octet_length({SAID}) <= 1200 THEN {SAID} END", persisted=True), deferred=True
+        Text(collation="C"),
+        Computed(f"CASE WHEN octet_length({SAID}) <= 1200 THEN {SAID} ELSE NULL::text END", persisted=True),
+        deferred=True,
     )
     capability_text: Mapped[str | None] = mapped_column(
-        Text(collation="C"), Computed(f"CASE WHEN octet_length({CAN}) <= 500 THEN {CAN} END", persisted=True), deferred=True
+        Text(collation="C"), Computed(f"CASE WHEN octet_length({CAN}) <= 500 THEN {CAN} ELSE NULL::text END", persisted=True), deferred=True
     )
 
 
