@@ -50,13 +50,11 @@ def kept(column: str, function: str) -> str:
     return f"coalesce(agents.{column}, (SELECT {of('long', function)} FROM public.agents AS long WHERE long.id = agents.id))"
 
 
-def state(is_off: str = "") -> str:
-    return f"""CASE WHEN NOT agents.is_active THEN 'withdrawn' WHEN agents.published_version IS NULL THEN 'unpublished'
-                    WHEN agents.is_enabled{is_off} THEN 'on' ELSE 'off' END"""
-
-
-OWN = f"(every OR {state()} = ANY (own))"
-OTHERS = state(" AND agents.id <> ALL (switched_off)")
+# Asked of every own agent that is counted, so without comparing texts.
+OWN = """(every OR CASE WHEN NOT agents.is_active THEN withdrawn WHEN agents.published_version IS NULL THEN unpublished
+                    WHEN agents.is_enabled THEN used ELSE unused END)"""
+OTHERS = """CASE WHEN NOT agents.is_active THEN 'withdrawn' WHEN agents.published_version IS NULL THEN 'unpublished'
+                    WHEN agents.is_enabled AND agents.id <> ALL (switched_off) THEN 'on' ELSE 'off' END"""
 IN_INDEX = fits(kept("search_text", SAID), kept("capability_text", CAN))
 IN_TABLE = fits(f"coalesce(agents.search_text, {of('agents', SAID)})", of("agents", CAN))
 
@@ -83,7 +81,11 @@ FIND_AGENTS = rf"""
             DECLARE
                 bound uuid := public.app_tenant();
                 above boolean := coalesce(public.app_role() = 'super_admin', false);
-                every boolean := own @> '{{on,off,unpublished,withdrawn}}';
+                used boolean := 'on' = ANY (own);
+                unused boolean := 'off' = ANY (own);
+                unpublished boolean := 'unpublished' = ANY (own);
+                withdrawn boolean := 'withdrawn' = ANY (own);
+                every boolean := used AND unused AND unpublished AND withdrawn;
                 switched_off uuid[] := ARRAY (
                     SELECT tenant_agents.agent_id FROM public.tenant_agents
                     WHERE tenant_agents.tenant_id = bound AND NOT tenant_agents.is_on);
