@@ -7,6 +7,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     CheckConstraint,
+    Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -25,6 +26,8 @@ from uuid_utils.compat import uuid7
 from portal.extensions import db
 from portal.organizations.models import Moment, Tenant, Words, touch
 from portal.users.models import User
+
+SAID, CAN = "agent_search_text(sort_key, agent_type, description)", "agent_capability_text(capabilities)"
 
 
 class WrittenJson(UserDefinedType[str]):
@@ -46,7 +49,8 @@ class Agent(db.Model):  # type: ignore[name-defined]
     of the version that was saved last. `is_enabled` is the owner's own switch; one that is not `is_active` was withdrawn, and only its
     owner still sees it. `capabilities` are short phrases. `created_by` is who made it, None for what the portal brought along or the
     legacy system had. A clone knows its original (`origin_agent_id`), the original's version that it was last compared with, and what
-    that version said.
+    that version said. `search_text` and `capability_text` are what a search looks through, None where that is too long for an index;
+    the index of fragments, agents_by_grams, is made by the revision alone.
     """
 
     __tablename__ = "agents"
@@ -72,6 +76,13 @@ class Agent(db.Model):  # type: ignore[name-defined]
             "id",
             postgresql_include=["is_free_agent", "is_active", "is_enabled", "published_version"],
         ),
+        Index(
+            "agents_by_text",
+            "owner_tenant_id",
+            "sort_key",
+            "id",
+            postgresql_include=["is_active", "is_enabled", "published_version", "search_text", "capability_text"],
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -93,6 +104,14 @@ class Agent(db.Model):  # type: ignore[name-defined]
     origin_agent_id: Mapped[UUID | None]
     origin_version: Mapped[int | None]
     origin_content: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    search_text: Mapped[str | None] = mapped_column(
+        Text(collation="C"),
+        Computed(f"CASE WHEN octet_length({SAID}) <= 1200 THEN {SAID} ELSE NULL::text END", persisted=True),
+        deferred=True,
+    )
+    capability_text: Mapped[str | None] = mapped_column(
+        Text(collation="C"), Computed(f"CASE WHEN octet_length({CAN}) <= 500 THEN {CAN} ELSE NULL::text END", persisted=True), deferred=True
+    )
 
 
 event.listen(Agent, "before_update", touch)

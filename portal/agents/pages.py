@@ -18,6 +18,7 @@ from portal.forms import asked_before, asked_for
 from portal.responses import go_to, inline, page, page_or_fragment
 from portal.shares import services as shares
 from portal.values import read_configuration
+from portal.words import times
 
 blueprint = Blueprint("agents", __name__, url_prefix="/agents")
 OWNERS = {"free": "Free", "own": "Own", "shared": "Shared with us"}
@@ -40,6 +41,7 @@ def index(actor: Actor) -> Response:
         owners=OWNERS,
         states=STATES if administers else {},
         back=request.query_string.decode("ascii", "ignore"),
+        tell=times(),
         offers=partial(shares.number_waiting, by=actor),  # asked for by the page only
     )
 
@@ -120,7 +122,8 @@ def switch(agent: Any, actor: Actor) -> Response:
     if request.form.get("back") == "agent":
         return go_to("agents.show", agent_id=agent.id, notice=notice)
     back, row = request.form.get("back", ""), finding.one(actor.tenant_id, agent.id)
-    return inline("agents/_row.html", "agents.index", asked_before(FindAgents, back), notice=notice, agent=row, back=back)
+    shown = {"agents": [row], "back": back, "tell": times()}
+    return inline("agents/_rows.html", "agents.index", asked_before(FindAgents, back), notice=notice, **shown)
 
 
 @blueprint.route("/<uuid:agent_id>/withdraw", methods=["GET", "POST"])
