@@ -11,8 +11,8 @@ own trigrams, as with users.
 
 from alembic import op
 
-revision = "20261128_1200"
-down_revision = "20261128_1100"
+revision = "20261128_1220"
+down_revision = "20261128_1210"
 
 APP, PLATFORM = "portal_app", "portal_platform"
 SAID, CAN = "agent_search_text(sort_key, agent_type, description)", "agent_capability_text(capabilities)"
