@@ -112,9 +112,10 @@ def _serving(start: Callable[[], Process], port: int, path: str, cookies: str = 
 
 
 def _environment() -> dict[str, str]:
-    """The environment with every setting at its default, which wins over .env too."""
+    """The environment with every setting at its default, which wins over .env too, and with Python keeping what it compiled, as it does."""
     settings = {name.upper(): field.default for name, field in Settings.model_fields.items()}
-    others = {name: value for name, value in os.environ.items() if name not in settings and not name.startswith("PG")}
+    left = {*settings, "PYTHONDONTWRITEBYTECODE"}
+    others = {name: value for name, value in os.environ.items() if name not in left and not name.startswith("PG")}
     return others | {name: str(default) for name, default in settings.items() if default not in ("", None)}
 
 
