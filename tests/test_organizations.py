@@ -46,8 +46,11 @@ def test_an_organization_registers_itself_and_stands_on_its_overview(browser: Br
         "Quiet Harbour Funeral Directors Limited", "+35314960000", "office@quietharbour.example", "Answer gently.", True,
     )  # fmt: skip
     assert address == {"country": "IE", "street_address": "4 Harbour Road", "city": "Dublin", "postal_code": "D13 X285"}
-    owner.execute("SELECT role, username, email, email_key, is_verified, hashed_password FROM users WHERE username = 'mara'")
-    role, username, email, key, verified, stored = owner.fetchone()
+    owner.execute(
+        "SELECT role, username, email, email_key, is_verified, hashed_password, last_sign_in_at IS NULL FROM users WHERE username = 'mara'"
+    )
+    role, username, email, key, verified, stored, never_signed_in = owner.fetchone()
+    assert not never_signed_in, "whoever registers is signed in at once"
     assert (role, username, email, key, verified) == ("org_admin", "mara", "Mara@QuietHarbour.example", "mara@quietharbour.example", False)
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 

@@ -1,6 +1,7 @@
 """What people do with organizations."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -116,6 +117,7 @@ def _register(command: RegisterOrganization, password: str, origin: Origin, nonc
         first_name=command.admin_first_name,
         last_name=command.admin_last_name,
         hashed_password=password,
+        last_sign_in_at=datetime.now(UTC),
     )
     auth.only_once(nonce, "register", tenant_id=tenant_id, made=admin_id)
     mail.queue(

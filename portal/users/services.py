@@ -56,7 +56,16 @@ def taken(error: IntegrityError) -> str | None:
 
 
 def new_account(
-    *, user_id: UUID, tenant_id: UUID, role: Role, username: str, email: str, first_name: str, last_name: str, hashed_password: str
+    *,
+    user_id: UUID,
+    tenant_id: UUID,
+    role: Role,
+    username: str,
+    email: str,
+    first_name: str,
+    last_name: str,
+    hashed_password: str,
+    last_sign_in_at: datetime | None = None,
 ) -> User:
     """An account with the keys that it is found by, written into the running transaction."""
     user = User(
@@ -70,6 +79,7 @@ def new_account(
         email_key=email_key(email),
         first_name=first_name,
         last_name=last_name,
+        last_sign_in_at=last_sign_in_at,
     )
     db.session.add(user)
     db.session.flush()
