@@ -126,7 +126,7 @@ def test_nobody_changes_the_own_account_here(app: Flask, cast: SimpleNamespace, 
     browser = Browser(app).sign_in(actor)
     before = stored_user(owner, actor)
     for act in ACTS:
-        assert "Nobody changes the own role or state." in do(browser, act, actor.id, expect=422, name=actor.username).text
+        assert "Nobody changes their own role or state." in do(browser, act, actor.id, expect=422, name=actor.username).text
     assert stored_user(owner, actor) == before
     assert acts_in_the_log(owner) == []
 
@@ -229,7 +229,7 @@ def test_a_refusal_stands_in_a_row_without_the_column_of_roles_too(app: Flask, c
 def test_a_row_says_why_it_cannot_be_changed_and_who_can_help(app: Flask, cast: SimpleNamespace, target: Any) -> None:
     page = Browser(app).sign_in(cast.acme.admin).get("users.index")
     own = row(page, cast.acme.admin)
-    assert "Nobody changes the own role or state. Ask another administrator of your organization." in own.get_text(" ", strip=True)
+    assert "Nobody changes their own role or state. Ask another administrator of your organization." in own.get_text(" ", strip=True)
     assert not own.select("form, button")
     page = Browser(app).sign_in(cast.platform.admin).get("users.index")
     for one, whom in ((cast.platform.super, "super admin"), (cast.platform.admin2, "admin")):
@@ -628,7 +628,7 @@ TRIED_ON = {  # a line of the table about an account of each role: what is tried
     "Deactivate {}": (["deactivate"], "active"),
     "Reactivate {} who was deactivated": (["reactivate"], "deactivated"),
     "Remove {} who was deactivated": (["remove"], "deactivated"),
-    "Hand over the own administration to {}": (["hand over"], "active"),
+    "Hand over one's own administration to {}": (["hand over"], "active"),
 }
 
 
@@ -652,7 +652,7 @@ class Trying:
         }
         making = {f"Make somebody {name}": partial(self.makes_somebody, role) for role, name in NAMES.items()}
         return {
-            "See the overview and the own account, change names, e-mail, password and preferences": self.has_an_account,
+            "See the overview and one's own account, change names, e-mail, password and preferences": self.has_an_account,
             "See the overview's figures": lambda: bool(self.browser.get("/").soup.select("#overview-figures")),
             "See and change the settings": self.changes_settings,
             "Look through, export and check the audit log": lambda: (
@@ -666,7 +666,7 @@ class Trying:
             "Offer own agents to other organizations, accept and end what is shared": self.shares_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
-            "Have invitations mailed, once the own e-mail address is confirmed": lambda: any(map(self.invites, NAMES)),
+            "Have invitations mailed, once one's own e-mail address is confirmed": lambda: any(map(self.invites, NAMES)),
             **about,
             **making,
             **{f"Invite somebody as {name}": partial(self.invites, role) for role, name in NAMES.items()},
