@@ -10,7 +10,7 @@ from portal.errors import Invalid
 
 ROWS = 25
 COUNTED = 10_000  # no count goes further
-IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")
+IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")  # in use: published and not withdrawn
 IS_ON = "(a.is_active AND a.is_enabled AND a.published_version IS NOT NULL AND coalesce(s.is_on, true))"
 SHARED = "a.id IN (SELECT shares.agent_id FROM agent_shares AS shares WHERE shares.partner = %(tenant)s AND shares.state = 'accepted')"
 OWNED = {
@@ -59,6 +59,7 @@ class Found:
 def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free: bool) -> Found:
     """The agents that were asked for. One statement. Raises Invalid for a damaged place.
 
+    `sees_off` lets the reader see agents that are not on, `sees_hidden_free` besides free ones that are not published or withdrawn.
     Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled, is_on,
     version, published_version, conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
     """
@@ -74,6 +75,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
         place=place if asked.after else None,
         place_id=place_id or None,
         limit=ROWS + 1,
+        # of the own, the free and the shared agents those in the states that were asked for, as far as the reader sees them
         **{whose: [one for one in seen if asked.owner in (None, whose) and asked.state in (None, one)] for whose, seen in states.items()},
     )
     total = int(rows[0].total) if rows else 0
