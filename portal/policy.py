@@ -103,7 +103,7 @@ def can_manage(actor: Acting, user: Account) -> Answer:
     if user.state == "removed":
         return Denied("This account was removed; nothing of it can be changed.")
     if user.id == actor.id:
-        return Denied("Nobody changes the own role or state.", A_SUPER_ADMIN if is_platform(actor.role) else ANOTHER_ADMINISTRATOR)
+        return Denied("Nobody changes their own role or state.", A_SUPER_ADMIN if is_platform(actor.role) else ANOTHER_ADMINISTRATOR)
     if rank(user.role) < rank(actor.role) or (user.role == actor.role and administers(actor.role)):
         return Allowed()
     return Denied(f"Only {_with_article(Role.SUPER_ADMIN)} may change {_with_article(Role(user.role))}.", A_SUPER_ADMIN)
@@ -150,7 +150,9 @@ def has_confirmed_address(actor: Acting) -> Answer:
     """Has shown that the own e-mail address is theirs; where no mail is sent, nobody can, and nobody need."""
     if actor.is_verified or settings().mail_server is None:
         return Allowed()
-    return Denied("Confirm your e-mail address first, on the page of your account: only who has shown that it is theirs has others mailed.")
+    return Denied(
+        "Confirm your e-mail address first, on the page of your account: invitations are mailed only for those who have shown it is theirs."
+    )
 
 
 def mails_invitations(actor: Acting) -> Answer:
@@ -400,7 +402,7 @@ class SomeAgent:
 
 
 PERMISSIONS: tuple[Permission, ...] = (
-    Permission("Own account", "See the overview and the own account, change names, e-mail, password and preferences", everybody),
+    Permission("Own account", "See the overview and one's own account, change names, e-mail, password and preferences", everybody),
     Permission("Organization", "See the overview's figures", administers_organization),
     Permission("Organization", "See and change the settings", administers_organization),
     Permission("Organization", "Look through, export and check the audit log", administers_organization),
@@ -410,11 +412,11 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_about_somebody(can_manage, "End all sessions of {}"),
     *_about_somebody(can_make_password_link, "Make a link for a new password of {}"),
     Permission("Users", "Import many people from a file", can_import),
-    Permission("Users", "Have invitations mailed, once the own e-mail address is confirmed", mails_invitations),
+    Permission("Users", "Have invitations mailed, once one's own e-mail address is confirmed", mails_invitations),
     *_about_somebody(can_deactivate, "Deactivate {}"),
     *_about_somebody(can_reactivate, "Reactivate {} who was deactivated", state="deactivated"),
     *_about_somebody(can_remove, "Remove {} who was deactivated", state="deactivated"),
-    *_about_somebody(can_hand_over, "Hand over the own administration to {}"),
+    *_about_somebody(can_hand_over, "Hand over one's own administration to {}"),
     *(
         Permission("Users", f"Make somebody {_with_article(role)}", lambda actor, role=role: _grants(actor, role))  # type: ignore[misc]
         for role in LADDER

@@ -23,7 +23,7 @@ ALONE = re.compile(r"^(\{(%|#)-?)((?:(?!\2\}).)*\2\})[ \t]*\n", re.MULTILINE | r
 CONSTANT = re.compile(r'\b(url_for|static_url)\(("[\w./-]+")\)')
 
 
-class Settled(Extension):
+class Preprocessor(Extension):
     """Reads a page's source before Jinja does.
 
     Indentation, and lines that hold nothing but a statement, stand in it for its readers only: to HTML any run of white space is one.
@@ -65,13 +65,13 @@ class Writer(CodeGenerator):
 
 
 class Together:
-    """What `Writer` takes for a list that parts are put into."""
+    """What `Writer` takes for a list that parts are put into: Jinja writes `yield together.extend((…))`, and one text leaves."""
 
     append = staticmethod(str)
     extend = staticmethod("".join)
 
 
-class Parts(NodeTransformer):
+class Inliner(NodeTransformer):
     """Puts what a page includes by name into it, as if it had been written there: an include costs more than most parts themselves."""
 
     def __init__(self, environment: Environment) -> None:
@@ -99,8 +99,8 @@ def escaped(shown: Any) -> str:
     return shown if type(shown) is Markup else escape(shown)
 
 
-class Mark(Markup):
-    """Where the text of a cell will stand. A template may show it and nothing else: what it decides depends on the row's kind."""
+class Placeholder(Markup):
+    """Stands where the text of a cell will. A template may show it and nothing else: what it decides depends on the row's kind."""
 
     def __bool__(self, *other: object) -> bool:
         raise TypeError("A row's template decides by its kind, not by its cells.")
@@ -109,7 +109,7 @@ class Mark(Markup):
     __hash__ = None  # type: ignore[assignment]
 
 
-MARK = re.compile("\0([0-9]+)\0")
+PLACEHOLDER = re.compile("\0([0-9]+)\0")
 
 
 def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
@@ -243,13 +243,13 @@ class Templates(Environment):
         self.pattern: Callable[[str, Any, Any], Callable[[list[str]], str]] = lru_cache(maxsize=1024)(self._pattern)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        return str(super()._generate(Parts(self).visit(source), *args, **kwargs))
+        return str(super()._generate(Inliner(self).visit(source), *args, **kwargs))
 
     def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[list[str]], str]:
         """What fills in a row of this kind. Rendered away from any request: a pattern knows nothing of whoever asks first."""
-        marks = cells._make(Mark(f"\0{number}\0") for number in range(len(cells._fields)))
-        html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=marks)
-        parts = MARK.split(html)  # text, a mark's number, text, …
+        placeholders = cells._make(Placeholder(f"\0{number}\0") for number in range(len(cells._fields)))
+        html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=placeholders)
+        parts = PLACEHOLDER.split(html)  # text, a placeholder's number, text, …
         texts, order = tuple(parts[::2]), [int(part) + len(parts[::2]) if at % 2 else at // 2 for at, part in enumerate(parts)]
         put = itemgetter(*order)
         return lambda cells: "".join(put((*texts, *cells)))
@@ -259,7 +259,7 @@ class Templates(Environment):
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.add_extension(Settled)
+    app.jinja_env.add_extension(Preprocessor)
     app.jinja_env.filters["url_for"] = cache(app.url_map.bind("").build)
     looks: tuple[Callable[..., Any], ...] = (control, hidden_fields, options, options_among, rows_of)
     app.jinja_env.globals.update({look.__name__: look for look in looks})

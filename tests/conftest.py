@@ -20,7 +20,7 @@ from portal.extensions import db
 from portal.testing import Browser, Cluster, the_cast, write_cast
 from tests.attack.roles import Role
 from tests.pooler import PGBOUNCER, PORT, pooling
-from tests.steps import make_agent, newest, offer
+from tests.steps import make_agent, newest_share, offer
 
 TEMPLATE = "portal_template"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -199,7 +199,7 @@ def flowers(acme: Browser) -> str:
 def offered(acme: Browser, flowers: str, owner: Any) -> str:
     """The id of acme's offer of it to globex."""
     offer(acme, flowers)
-    return newest(owner)
+    return newest_share(owner)
 
 
 @pytest.fixture

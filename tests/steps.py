@@ -65,6 +65,7 @@ def at_the_same_moment(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    """Whether it came true in this time, looked at again and again; returns as soon as it has."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -132,7 +133,7 @@ DUBLIN = {
 }
 
 
-def typed(**changes: str) -> dict[str, str]:
+def registration(**changes: str) -> dict[str, str]:
     """What a person types into the registration form."""
     return {
         "name": "Quiet Harbour",
@@ -150,7 +151,7 @@ def typed(**changes: str) -> dict[str, str]:
     }
 
 
-def send(browser: Browser, data: dict[str, str], *, expect: int = 303, **rest: Any) -> Any:
+def register(browser: Browser, data: dict[str, str], *, expect: int = 303, **rest: Any) -> Any:
     page = browser.get("organizations.register")
     sent = {**page.form("main form[action='/register']"), **data}
     return browser.post("organizations.register", sent, expect=expect, **rest)
@@ -184,17 +185,18 @@ def offer(browser: Browser, agent_id: str, subdomain: str = "globex", *, expect:
     return browser.post("shares.offer", {**form, "subdomain": subdomain}, agent_id=agent_id, expect=expect)
 
 
-def newest(owner: Any) -> str:
+def newest_share(owner: Any) -> str:
+    """The id of the offer, or share, that was made last."""
     owner.execute("SELECT id::text FROM agent_shares ORDER BY id DESC LIMIT 1")
     return str(owner.fetchone()[0])
 
 
-def state(owner: Any, share_id: str) -> str:
+def share_state(owner: Any, share_id: str) -> str:
     owner.execute("SELECT state FROM agent_shares WHERE id = %s", (share_id,))
     return str(owner.fetchone()[0])
 
 
-def told(owner: Any, tenant: Any) -> list[tuple[str, str]]:
+def share_entries(owner: Any, tenant: Any) -> list[tuple[str, str]]:
     """Who did what, of the shares in a tenant's audit log."""
     owner.execute(
         "SELECT actor_name, action FROM audit_entries WHERE tenant_id = %s AND object_type = 'share' ORDER BY seq", (str(tenant.id),)
@@ -218,6 +220,7 @@ def grow_stale(owner: Any) -> None:
 
 
 def doing(app: Flask, settings: Settings, stop: Stop | None = None) -> Jobs:
+    """The worker's duty of jobs, whose `act(connection)` does those that wait; `portal.testing.do_jobs` answers visitors too."""
     return Jobs(Application(settings, app), stop or Stop())
 
 
@@ -278,6 +281,7 @@ def acting(person: Any) -> Actor:
 
 
 def actor(person: Any) -> Actor:
+    """The person as a job acts for her: looked up now, without a session."""
     found = auth.actor_again(person.tenant_id, person.id, Origin("203.0.113.9"))
     assert found is not None
     return found
@@ -300,15 +304,15 @@ ACTS = (
 )
 
 
-def door(act: str) -> tuple[str, dict[str, str]]:
+def door_of_act(act: str) -> tuple[str, dict[str, str]]:
     """The last part of an act's address, and what its form sends."""
     if act.startswith("change to "):
         return "role", {"role": act.removeprefix("change to ")}
     return act.replace(" ", "-"), {"name": NAME} if act == "remove" else {}
 
 
-def do(browser: Browser, act: str, user_id: Any, /, *, expect: int, htmx: bool = False, **more: Any) -> Page:
-    last, data = door(act)
+def act_on_user(browser: Browser, act: str, user_id: Any, /, *, expect: int, htmx: bool = False, **more: Any) -> Page:
+    last, data = door_of_act(act)
     return browser.post(f"/users/{user_id}/{last}", {**data, **more}, expect=expect, htmx=htmx)
 
 

@@ -114,6 +114,15 @@ def test_the_list_asks_two_statements_and_one_for_offers_and_an_agent_four(app: 
         assert len(seen) <= most, "\n\n".join(seen)
 
 
+@pytest.mark.parametrize(
+    ("description", "shown"),
+    [("<b> " * 30, "<b> " * 30), ("of roses, " * 13, "of roses, " * 11 + "of roses,…"), ("x" * 121, "x" * 120 + "…")],
+)
+def test_what_an_agent_is_for_is_shown_up_to_the_end_of_a_word(admin: Browser, owner: Any, description: str, shown: str) -> None:
+    owner.execute("UPDATE agents SET description = %s WHERE id = %s", (description, FREE_AGENT))
+    assert admin.get("agents.index", owner="free").select_one("tbody .sub bdi").get_text() == shown
+
+
 def test_what_is_counted_is_the_own_organizations_only(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
     for tenant in (cast.acme, cast.globex):
         rows = rows_of(tenant)

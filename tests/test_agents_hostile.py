@@ -20,7 +20,7 @@ from portal.testing import Browser, do_jobs
 from portal.values import fingerprint
 from tests.attack.furniture import NOBODYS, id_of, put, rows_of
 from tests.attack.roles import DENIED, Role
-from tests.steps import edit_agent, newest, offer, state, told
+from tests.steps import edit_agent, newest_share, offer, share_entries, share_state
 
 
 def test_what_was_offered_today_counts_also_when_its_agent_is_gone(
@@ -29,7 +29,7 @@ def test_what_was_offered_today_counts_also_when_its_agent_is_gone(
     """Else an agent that is made, offered and removed, again and again, would fill somebody else's audit log."""
     monkeypatch.setattr(services, "MOST_A_DAY", 1)
     offer(acme, flowers)
-    acme.post("shares.end", share_id=newest(owner))
+    acme.post("shares.end", share_id=newest_share(owner))
     acme.post("agents.remove", agent_id=flowers)
     form = acme.get("agents.new").form("main form[action='/agents/new']")
     again = acme.post("agents.new", {**form, "name": "Again", "publish": "y"}).location.rpartition("/")[2]
@@ -48,7 +48,7 @@ def test_a_job_of_ones_own_writes_nothing_of_ones_own_choice_into_anothers_audit
         job = database_role.do_as(person, ask, (str(cast.acme.id), str(person.id), Json({**told_of, "action": action})))
         assert job.answer == 1
     do_jobs(app)
-    assert told(owner, cast.globex) == [("The organization CANARY-acme House", "agent_offered")]
+    assert share_entries(owner, cast.globex) == [("The organization CANARY-acme House", "agent_offered")]
     owner.execute("SELECT max(length(changes::text)) FROM audit_entries WHERE tenant_id = %s", (str(cast.globex.id),))
     assert owner.fetchone()[0] < 300
 
@@ -76,7 +76,7 @@ def test_whoever_ends_a_share_asks_no_key_who_is_where(
     named = "UPDATE agent_shares SET state = 'ended', partner_name = 'The Portal'"
     assert database_role.do_as(cast.acme.admin, named).answer == DENIED
     acme.post("shares.end", share_id=shared)
-    assert state(owner, shared) == "ended"
+    assert share_state(owner, shared) == "ended"
 
 
 def test_what_is_shared_at_this_moment_is_not_removed_with_its_agent(
@@ -96,7 +96,7 @@ def test_what_is_shared_at_this_moment_is_not_removed_with_its_agent(
         other.commit()
         thread.join(10)
     assert statuses == [409]
-    assert state(owner, share["id"]) == "accepted"
+    assert share_state(owner, share["id"]) == "accepted"
 
 
 def test_nobody_else_learns_when_something_is_saved_and_not_published(
@@ -125,7 +125,7 @@ def test_an_offer_says_who_makes_it_by_what_cannot_be_chosen(
     owner.execute("UPDATE tenants SET name = 'CANARY-hades House' WHERE subdomain = 'acme'")
     offer(acme, flowers)
     assert " ".join(globex.get("shares.index").select_one("td[data-label=From]").get_text(" ").split()) == "CANARY-hades House acme"
-    globex.post("shares.accept", share_id=newest(owner))
+    globex.post("shares.accept", share_id=newest_share(owner))
     assert " ".join(globex.get("shares.index").select_one("td[data-label=From]").get_text(" ").split()) == "CANARY-hades House acme"
     add = """
         INSERT INTO agent_shares

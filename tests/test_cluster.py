@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from portal.database import driver_url, folder, health, libpq_url, provision
 from portal.database.cluster import DATABASE, Instance, with_database
 from portal.system import StartRefused, account_of, acting_as, serving_account
 from tests.conftest import OLDER_POSTGRESQL
+from tests.steps import until
 
 OWN = """
 import sys, time
@@ -100,13 +100,6 @@ def lives(pid: int) -> bool:
     with suppress(OSError):
         return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
-
-
-def until(condition, seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 # Files

@@ -23,8 +23,8 @@ from tests.steps import (
     link_in,
     make_code,
     posting,
-    send,
-    typed,
+    register,
+    registration,
     upload,
 )
 
@@ -61,7 +61,7 @@ def confirm(app: Flask, link: str, *, expect: int = 303) -> Any:
 
 def test_whoever_registers_gets_a_link_that_confirms_the_address(mailing: Flask, owner: Any) -> None:
     browser = Browser(mailing)
-    send(browser, typed())
+    register(browser, registration())
     (link,) = links(owner, "Mara@QuietHarbour.example")
     page = browser.get("account.index")
     assert "not confirmed" in page.text
@@ -225,9 +225,9 @@ def test_a_stranger_is_not_buried_in_mail_by_whoever_registers_or_joins(mailing:
     """Each from another network, so that only the mailbox is common to them."""
     for number in range(20):
         visitor = Browser(mailing, f"203.0.113.{number}")
-        send(visitor, typed(subdomain=f"house-{number}", admin_email="Victim@x.example"))
+        register(visitor, registration(subdomain=f"house-{number}", admin_email="Victim@x.example"))
     late = Browser(mailing, "203.0.113.99")
-    send(late, typed(subdomain="house-20", admin_email="victim@X.example"), expect=429)
+    register(late, registration(subdomain="house-20", admin_email="victim@X.example"), expect=429)
     owner.execute("SELECT count(*) FROM tenants WHERE subdomain = 'house-20'")
     assert owner.fetchone() == (0,), "all or nothing"
     code = make_code(Browser(mailing).sign_in(cast.acme.admin))
@@ -281,7 +281,7 @@ def number(owner: Any, what: str) -> int:
 
 def test_whoever_registers_invites_nobody_before_the_address_is_confirmed(mailing: Flask, owner: Any) -> None:
     browser = Browser(mailing)
-    send(browser, typed())
+    register(browser, registration())
     page = browser.get("invitations.invite")
     assert FIRST in page.text
     assert not page.select("[name=addresses]")

@@ -27,7 +27,7 @@ from portal.invitations import services as invitations
 from portal.mail_links import services as mail_links
 from portal.processes import environment
 from portal.testing.browser import Browser
-from tests.steps import WHO, attempt, invite, link_in, make_code, send, typed
+from tests.steps import WHO, attempt, invite, link_in, make_code, register, registration
 
 WRONG = "a wrong guess at it"
 
@@ -170,7 +170,7 @@ def test_the_address_of_a_link_goes_nowhere_with_what_its_page_loads(app: Flask,
 
 def test_a_form_sent_again_opens_no_suspended_organization_and_not_for_ever(browser: Browser, app: Flask, owner: Any) -> None:
     page = browser.get("organizations.register")
-    data = {**page.form("main form[action='/register']"), **typed()}
+    data = {**page.form("main form[action='/register']"), **registration()}
     browser.post("organizations.register", data)
     again = Browser(app)
     again.post("organizations.register", {**data, "csrf_token": again.token()})
@@ -186,8 +186,8 @@ def test_a_form_sent_again_opens_no_suspended_organization_and_not_for_ever(brow
 
 
 def test_an_empty_nonce_repeats_nothing(browser: Browser, app: Flask) -> None:
-    send(browser, {**typed(), "nonce": ""})
-    send(Browser(app), {**typed(), "nonce": ""}, expect=422)
+    register(browser, {**registration(), "nonce": ""})
+    register(Browser(app), {**registration(), "nonce": ""}, expect=422)
 
 
 def test_signing_in_again_ends_the_session_before(app: Flask, cast: SimpleNamespace) -> None:
@@ -211,7 +211,7 @@ def test_whoever_enters_by_another_door_leaves_no_session_of_somebody_else_behin
     elif way == "a code":
         browser.post("access_codes.join", {"organization": "acme", "code": make_code(admin), **WHO, "email": "mara@x.example"})
     else:
-        send(browser, typed())
+        register(browser, registration())
     thief = Browser(app)
     thief.client.set_cookie("__Host-portal", former)
     thief.get("account.index", expect=303)

@@ -240,7 +240,7 @@ def called(function: str, position: int = 0) -> set[str]:
 
 
 def test_everything_that_is_recorded_has_its_words_and_no_words_are_left_over() -> None:
-    acts = {*called("record"), *called("record_each"), *called("note"), *called("_note"), *called("end_act", 1), *ENTRIES.values()}
+    acts = {*called("record"), *called("act"), *called("note"), *called("_note"), *called("end_act", 1), *ENTRIES.values()}
     assert acts == SENTENCES.keys()
 
 

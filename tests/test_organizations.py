@@ -11,7 +11,7 @@ from flask import Flask
 
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
-from tests.steps import send, typed
+from tests.steps import register, registration
 
 ELSEWHERE: dict[str, dict[str, str]] = {
     "Hong Kong, no postal code": {
@@ -35,7 +35,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
 
 
 def test_an_organization_registers_itself_and_stands_on_its_overview(browser: Browser, owner: Any) -> None:
-    send(browser, typed())
+    register(browser, registration())
     page = browser.follow()
     assert "Quiet Harbour" in page.text
     owner.execute(
@@ -56,7 +56,7 @@ def test_an_organization_registers_itself_and_stands_on_its_overview(browser: Br
 
 
 def test_registering_writes_the_audit_entry_and_the_welcome_mail_in_the_same_transaction(browser: Browser, owner: Any) -> None:
-    send(browser, typed())
+    register(browser, registration())
     owner.execute(
         "SELECT a.action, a.seq, a.actor_name, a.network FROM audit_entries a JOIN tenants t ON t.id = a.tenant_id WHERE t.subdomain = 'quiet-harbour'"
     )
@@ -71,8 +71,8 @@ def test_registering_writes_the_audit_entry_and_the_welcome_mail_in_the_same_tra
 
 @pytest.mark.parametrize("country", ELSEWHERE)
 def test_any_countrys_address_and_phone_are_taken(browser: Browser, owner: Any, country: str) -> None:
-    fields = {name: "" for name in typed() if name.startswith("address-")} | ELSEWHERE[country]
-    send(browser, typed() | fields)
+    fields = {name: "" for name in registration() if name.startswith("address-")} | ELSEWHERE[country]
+    register(browser, registration() | fields)
     owner.execute("SELECT address, phone FROM tenants WHERE subdomain = 'quiet-harbour'")
     address, phone = owner.fetchone()
     assert address["country"] == fields["address-country"]
@@ -128,8 +128,8 @@ def test_what_is_refused_is_said_beside_the_field_and_nothing_typed_is_lost(
 ) -> None:
     owner.execute("SELECT count(*) FROM tenants")
     before = owner.fetchone()
-    data = typed() | {field: value}
-    page = send(browser, data, expect=422)
+    data = registration() | {field: value}
+    page = register(browser, data, expect=422)
     assert page.fault(beside), f"no sentence beside {beside}: {page.text[:600]}"
     assert page.select_one(".faults, [role=alert]").select_one(f"a[href='#{page.select_one(f'[name={beside!r}]')['id']}']")
     kept = page.form("main form[action='/register']")
@@ -143,8 +143,10 @@ def test_what_is_refused_is_said_beside_the_field_and_nothing_typed_is_lost(
 
 
 def test_all_faults_are_named_at_once(browser: Browser, app: Flask) -> None:
-    page = send(
-        browser, {**typed(), "name": "", "subdomain": "acme", "phone": "1", "admin_password": "short", "address-city": ""}, expect=422
+    page = register(
+        browser,
+        {**registration(), "name": "", "subdomain": "acme", "phone": "1", "admin_password": "short", "address-city": ""},
+        expect=422,
     )
     for field in ("name", "subdomain", "phone", "admin_password", "address-city"):
         assert page.fault(field), field
@@ -162,7 +164,7 @@ def test_lone_surrogates_and_huge_fields_are_refused_without_a_fault_of_ours(bro
 
 
 def test_upper_case_in_a_subdomain_is_written_small(browser: Browser, owner: Any) -> None:
-    send(browser, typed(subdomain="Quiet-Harbour"))
+    register(browser, registration(subdomain="Quiet-Harbour"))
     owner.execute("SELECT count(*) FROM tenants WHERE subdomain = 'quiet-harbour'")
     assert owner.fetchone() == (1,)
 
@@ -176,7 +178,7 @@ def test_twenty_registrations_of_one_subdomain_at_once_make_one_organization(app
         page = browser.get("organizations.register")
         data = {
             **page.form("main form[action='/register']"),
-            **typed(admin_username=f"mara{number}", admin_email=f"mara{number}@one.example"),
+            **registration(admin_username=f"mara{number}", admin_email=f"mara{number}@one.example"),
         }
         start.wait()
         response = browser.client.post("/register", data=data)
@@ -193,7 +195,7 @@ def test_twenty_registrations_of_one_subdomain_at_once_make_one_organization(app
 
 def test_the_same_form_sent_twice_makes_one_organization_and_signs_in_both_times(browser: Browser, owner: Any) -> None:
     page = browser.get("organizations.register")
-    data = {**page.form("main form[action='/register']"), **typed()}
+    data = {**page.form("main form[action='/register']"), **registration()}
     second = Browser(browser.app)
     second.get("organizations.register")
     browser.post("organizations.register", data)
@@ -213,7 +215,7 @@ def test_a_double_click_makes_one_organization(app: Flask, owner: Any) -> None:
     statuses: list[int] = []
 
     def register(number: int) -> None:
-        response = browsers[number].client.post("/register", data={**typed(), "nonce": nonce, "csrf_token": tokens[number]})
+        response = browsers[number].client.post("/register", data={**registration(), "nonce": nonce, "csrf_token": tokens[number]})
         statuses.append(response.status_code)
 
     together(register, 4)
@@ -224,10 +226,10 @@ def test_a_double_click_makes_one_organization(app: Flask, owner: Any) -> None:
 
 def test_another_form_or_another_password_does_not_open_a_taken_subdomain(browser: Browser, app: Flask) -> None:
     page = browser.get("organizations.register")
-    data = {**page.form("main form[action='/register']"), **typed()}
+    data = {**page.form("main form[action='/register']"), **registration()}
     browser.post("organizations.register", data)
     stranger = Browser(app)
-    assert "is taken" in send(stranger, typed(), expect=422).text
+    assert "is taken" in register(stranger, registration(), expect=422).text
     stolen = {**data, "csrf_token": stranger.token(), "admin_password": "another lantern over the harbour"}
     assert "is taken" in stranger.post("organizations.register", stolen, expect=422).text
 
@@ -239,7 +241,7 @@ def test_one_email_may_administer_twenty_organizations_registered_at_once(app: F
         browser = Browser(app)
         page = browser.get("organizations.register")
         email = "mara@quietharbour.example" if number % 2 else "MARA@QuietHarbour.example"
-        data = {**page.form("main form[action='/register']"), **typed(subdomain=f"harbour-{number}", admin_email=email)}
+        data = {**page.form("main form[action='/register']"), **registration(subdomain=f"harbour-{number}", admin_email=email)}
         statuses.append(browser.client.post("/register", data=data).status_code)
 
     together(register, 20)
@@ -269,9 +271,9 @@ def test_registrations_are_limited_per_network(cluster: Any, database: str, cast
 
     app = create_app(cluster.settings(database, tmp_path, registration_limit="2 per hour"))
     for _ in range(2):
-        send(Browser(app, "203.0.113.5"), typed(name=""), expect=422)
-    send(Browser(app, "203.0.113.5"), typed(), expect=429)
-    send(Browser(app, "203.0.113.6"), typed())
+        register(Browser(app, "203.0.113.5"), registration(name=""), expect=422)
+    register(Browser(app, "203.0.113.5"), registration(), expect=429)
+    register(Browser(app, "203.0.113.6"), registration())
 
 
 def test_the_country_is_guessed_from_the_browsers_languages(browser: Browser) -> None:
@@ -283,8 +285,8 @@ def test_the_country_is_guessed_from_the_browsers_languages(browser: Browser) ->
 
 
 def test_changing_the_country_without_script_keeps_what_was_typed(browser: Browser) -> None:
-    data = {**typed(), "address-country": "US", "change_country": "1"}
-    page = send(browser, data, expect=200)
+    data = {**registration(), "address-country": "US", "change_country": "1"}
+    page = register(browser, data, expect=200)
     kept = page.form("main form[action='/register']")
     assert page.select_one("[name='address-country_area']").name == "select"
     for name in set(data) - {"change_country", "admin_password"}:
@@ -293,7 +295,7 @@ def test_changing_the_country_without_script_keeps_what_was_typed(browser: Brows
 
 
 def test_changing_the_country_by_htmx_swaps_the_fieldset_and_keeps_what_no_field_shows(browser: Browser) -> None:
-    data = {**typed(), "address-country": "HK"}
+    data = {**registration(), "address-country": "HK"}
     page = browser.post("organizations.register_address", data, expect=200, htmx=True)
     assert page.soup.html is None
     hidden = page.select_one("[name='address-postal_code']")
@@ -332,7 +334,7 @@ def test_a_suggestion_that_is_taken_gets_a_number_and_a_name_without_letters_of_
 
 
 def test_what_was_typed_under_another_countrys_fields_is_not_stored(browser: Browser, owner: Any) -> None:
-    send(browser, {**typed(), **ELSEWHERE["Hong Kong, no postal code"], "address-postal_code": "D13 X285"})
+    register(browser, {**registration(), **ELSEWHERE["Hong Kong, no postal code"], "address-postal_code": "D13 X285"})
     owner.execute("SELECT address FROM tenants WHERE subdomain = 'quiet-harbour'")
     assert "postal_code" not in owner.fetchone()[0]
 
@@ -350,10 +352,10 @@ def test_closed_registration_says_whom_to_ask_and_takes_nothing(cluster: Any, da
     settings = cluster.settings(database, tmp_path, registration="closed", registration_contact="office@portal.example")
     browser = Browser(create_app(settings))
     assert "office@portal.example" in browser.get("organizations.register").text
-    browser.post("organizations.register", typed(), expect=403)
+    browser.post("organizations.register", registration(), expect=403)
     assert "office@portal.example" in browser.get("organizations.check_subdomain", name="Quiet", expect=403).text
-    browser.post("organizations.register_address", typed(), expect=403)
-    browser.post("organizations.password_strength", typed(), expect=403)
+    browser.post("organizations.register_address", registration(), expect=403)
+    browser.post("organizations.password_strength", registration(), expect=403)
 
 
 def together(act: Any, count: int) -> None:

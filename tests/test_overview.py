@@ -50,13 +50,13 @@ def test_sign_ins_are_counted_per_day_and_days_before_the_audit_log_are_not_meas
 
 
 def test_a_step_is_gone_once_the_facts_fulfil_it(app: Flask, cast: SimpleNamespace) -> None:
-    from tests.steps import send, typed
+    from tests.steps import register, registration
 
     browser = Browser(app)
-    send(browser, typed())
+    register(browser, registration())
     assert "Keep the address of your sign-in page" in browser.get("/").text
     browser.post("auth.sign_out")
-    browser.sign_in(SimpleNamespace(subdomain="quiet-harbour", email="mara", password=typed()["admin_password"]))
+    browser.sign_in(SimpleNamespace(subdomain="quiet-harbour", email="mara", password=registration()["admin_password"]))
     assert "Keep the address of your sign-in page" not in browser.get("/").text
 
 

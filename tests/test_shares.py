@@ -20,7 +20,7 @@ from portal.testing import Browser, do_jobs
 from tests.attack.furniture import FREE_AGENT, agent, id_of, put, rows_of
 from tests.attack.roles import DENIED, Role
 from tests.statements import counted
-from tests.steps import at_once, doing, edit_agent, lease_is_over, listed, newest, offer, posting, state, told
+from tests.steps import at_once, doing, edit_agent, lease_is_over, listed, newest_share, offer, posting, share_entries, share_state
 
 NOTICE = "If there is such an organization, its administrators can accept it for 30 days."
 UNPUBLISHED = "UPDATE agents SET published_version = NULL WHERE owner_tenant_id IS NOT NULL"
@@ -45,7 +45,7 @@ def test_an_agent_is_offered_accepted_used_and_ended(
     page = globex.get("shares.index")
     assert [" ".join(cell.get_text(" ").split()) for cell in page.select("tbody tr > *")[:2]] == ["Flower advice", "CANARY-acme House acme"]
     assert "Accept" in page.select_one("tbody").text
-    globex.post("shares.accept", share_id=newest(owner))
+    globex.post("shares.accept", share_id=newest_share(owner))
     assert "Flower advice is shared with your organization" in globex.follow().text
 
     user = Browser(app).sign_in(cast.globex.user)
@@ -60,7 +60,7 @@ def test_an_agent_is_offered_accepted_used_and_ended(
     assert page.select_one("section[aria-labelledby=shared-title] tbody th").get_text() == "CANARY-globex House globex"
     assert page.select_one("section[aria-labelledby=shared-title] .mark").get_text() == "Shared"
 
-    acme.post("shares.end", share_id=newest(owner))
+    acme.post("shares.end", share_id=newest_share(owner))
     assert "CANARY-globex House has Flower advice no longer." in acme.follow().text
     assert listed(user.get("agents.index")) == []
     user.get("agents.show", agent_id=flowers, expect=404)
@@ -72,7 +72,7 @@ def test_a_partner_ends_it_too_and_it_can_be_offered_anew(acme: Browser, globex:
     assert "Your organization uses Flower advice no longer." in globex.follow().text
     globex.get("agents.show", agent_id=flowers, expect=404)
     offer(acme, flowers)
-    globex.post("shares.refuse", share_id=newest(owner))
+    globex.post("shares.refuse", share_id=newest_share(owner))
     assert "Flower advice was refused." in globex.follow().text
     globex.get("agents.show", agent_id=flowers, expect=404)
     assert "Only your organization has it." in acme.get("agents.show", agent_id=flowers).text
@@ -160,8 +160,8 @@ def test_what_has_expired_is_offered_anew(acme: Browser, globex: Browser, owner:
     globex.post("shares.accept", share_id=offered, expect=404)
     assert acme.get("agents.show", agent_id=flowers).select_one("section[aria-labelledby=shared-title] .mark").get_text() == "Offer expired"
     offer(acme, flowers)
-    assert (state(owner, offered), state(owner, newest(owner))) == ("ended", "offered")
-    globex.post("shares.accept", share_id=newest(owner))
+    assert (share_state(owner, offered), share_state(owner, newest_share(owner))) == ("ended", "offered")
+    globex.post("shares.accept", share_id=newest_share(owner))
 
 
 def test_a_form_that_is_sent_twice_offers_once(acme: Browser, owner: Any, flowers: str) -> None:
@@ -213,7 +213,7 @@ def test_the_wrong_organization_answers_nothing(
     accept = "UPDATE agent_shares SET state = 'accepted', partner = %s, decided_by = %s WHERE id = %s"
     assert database_role.do_as(wrong, accept, (str(wrong.tenant_id), str(wrong.id), offered)).answer == 0
     assert database_role.do_as(wrong, "SELECT * FROM agent_shares").answer == 0
-    assert state(owner, offered) == "offered"
+    assert share_state(owner, offered) == "offered"
 
 
 def test_the_owner_does_not_accept_its_own_offer(
@@ -228,7 +228,7 @@ def test_the_owner_does_not_accept_its_own_offer(
         database_role.do_as(cast.acme.admin, "UPDATE agent_shares SET state = 'refused', partner = %s", (str(cast.acme.id),)).answer
         == DENIED
     )
-    assert state(owner, offered) == "offered"
+    assert share_state(owner, offered) == "offered"
 
 
 def test_a_partner_accepts_for_itself_and_for_nobody_else(cast: SimpleNamespace, owner: Any, offered: str, database_role: Role) -> None:
@@ -238,7 +238,7 @@ def test_a_partner_accepts_for_itself_and_for_nobody_else(cast: SimpleNamespace,
                 f"UPDATE agent_shares SET state = '{act}', partner = %s"  # without a condition, which would ask the policy of reading
             )
             assert database_role.do_as(cast.globex.admin, statement, (other and str(other),)).refused in (DENIED, "23514")
-    assert state(owner, offered) == "offered"
+    assert share_state(owner, offered) == "offered"
 
 
 def test_only_administrators_answer_and_end(app: Flask, cast: SimpleNamespace, globex: Browser, owner: Any, offered: str) -> None:
@@ -248,11 +248,11 @@ def test_only_administrators_answer_and_end(app: Flask, cast: SimpleNamespace, g
     for act in ("accept", "refuse", "end"):
         user.post(f"shares.{act}", share_id=offered, expect=403)
     assert "Refuse it instead." in globex.post("shares.end", share_id=offered, expect=403).text
-    assert state(owner, offered) == "offered"
+    assert share_state(owner, offered) == "offered"
     globex.post("shares.accept", share_id=offered)
     for person in (cast.globex.user, cast.acme.user):
         Browser(app).sign_in(person).post("shares.end", share_id=offered, expect=403)
-    assert state(owner, offered) == "accepted"
+    assert share_state(owner, offered) == "accepted"
 
 
 def test_what_is_over_is_over(acme: Browser, globex: Browser, cast: SimpleNamespace, owner: Any, shared: str, database_role: Role) -> None:
@@ -262,7 +262,7 @@ def test_what_is_over_is_over(acme: Browser, globex: Browser, cast: SimpleNamesp
     for person in (cast.acme.admin, cast.globex.admin):
         again = "UPDATE agent_shares SET state = 'accepted', partner = %s, decided_by = NULL"
         assert database_role.do_as(person, again, (str(person.tenant_id),)).answer == 0
-    assert state(owner, shared) == "ended"
+    assert share_state(owner, shared) == "ended"
 
 
 # What a partner may
@@ -370,8 +370,8 @@ def test_of_many_administrators_one_accepts(app: Flask, cast: SimpleNamespace, o
     people = [cast.globex.admin, cast.globex.admin2] * 4
     assert sorted(at_once(*(sending(app, person, "accept", offered) for person in people))) == [303, *[409] * 7]
     do_jobs(app)
-    assert [action for _, action in told(owner, cast.globex)].count("agent_share_accepted") == 1
-    assert [action for _, action in told(owner, cast.acme)].count("agent_share_accepted") == 1
+    assert [action for _, action in share_entries(owner, cast.globex)].count("agent_share_accepted") == 1
+    assert [action for _, action in share_entries(owner, cast.acme)].count("agent_share_accepted") == 1
 
 
 def test_accepting_while_the_owner_ends_is_one_or_the_other(
@@ -379,11 +379,11 @@ def test_accepting_while_the_owner_ends_is_one_or_the_other(
 ) -> None:
     for _ in range(5):
         offer(acme, flowers)
-        share_id = newest(owner)
+        share_id = newest_share(owner)
         acts = [sending(app, cast.acme.admin, "end", share_id), sending(app, cast.globex.admin, "accept", share_id)]
         statuses = sorted(at_once(*acts))
         assert statuses in ([303, 303], [303, 404], [303, 409])
-        assert state(owner, share_id) == "ended", "whoever came first: the end is the end"
+        assert share_state(owner, share_id) == "ended", "whoever came first: the end is the end"
         owner.execute("SELECT partner IS NOT NULL FROM agent_shares WHERE id = %s", (share_id,))
         assert owner.fetchone() == (statuses == [303, 303],)
 
@@ -401,7 +401,7 @@ def test_whoever_is_held_up_by_another_answer_learns_of_it(
         assert thread.is_alive(), "it waits for the row"
         other.commit()
         thread.join(10)
-    assert (statuses, state(owner, offered)) == ([409], answer)
+    assert (statuses, share_state(owner, offered)) == ([409], answer)
 
 
 def test_an_offer_waits_for_another_one_of_its_organization(
@@ -445,20 +445,20 @@ def test_both_audit_logs_tell_of_it_and_of_nobody_of_the_other_side(
     with closing(connect(settings.worker_database_url)) as connection:
         connection.autocommit = True
         offer(acme, flowers)
-        assert told(owner, cast.globex) == []
+        assert share_entries(owner, cast.globex) == []
         doing(app, settings).act(connection)
-        globex.post("shares.accept", share_id=newest(owner))
+        globex.post("shares.accept", share_id=newest_share(owner))
         doing(app, settings).act(connection)
-        acme.post("shares.end", share_id=newest(owner))
+        acme.post("shares.end", share_id=newest_share(owner))
         doing(app, settings).act(connection)
         offer(acme, flowers)
-        globex.post("shares.refuse", share_id=newest(owner))
+        globex.post("shares.refuse", share_id=newest_share(owner))
         doing(app, settings).act(connection)
     ours, theirs = "CANARY-acme Admin", "The organization CANARY-globex House"
     acts = ["agent_offered", "agent_share_accepted", "agent_share_ended", "agent_offered", "agent_share_refused"]
-    assert sorted(told(owner, cast.acme)) == sorted(zip([ours, theirs, ours, ours, theirs], acts, strict=True))
+    assert sorted(share_entries(owner, cast.acme)) == sorted(zip([ours, theirs, ours, ours, theirs], acts, strict=True))
     ours, theirs = "CANARY-globex Admin", "The organization CANARY-acme House"
-    assert sorted(told(owner, cast.globex)) == sorted(zip([theirs, ours, theirs, theirs, ours], acts, strict=True))
+    assert sorted(share_entries(owner, cast.globex)) == sorted(zip([theirs, ours, theirs, theirs, ours], acts, strict=True))
     for tenant, other in ((cast.acme, cast.globex), (cast.globex, cast.acme)):
         owner.execute(
             "SELECT actor_id, network, changes FROM audit_entries WHERE tenant_id = %s AND actor_name LIKE 'The org%%'", (str(tenant.id),)
@@ -483,7 +483,7 @@ def test_an_entry_is_written_once_also_when_the_worker_dies_in_between(
             doing(app, settings).act(connection)
             owner.execute("UPDATE jobs SET state = 'running', finished_at = NULL, report = NULL")
             lease_is_over(owner)
-    assert told(owner, cast.globex) == [("The organization CANARY-acme House", "agent_offered")]
+    assert share_entries(owner, cast.globex) == [("The organization CANARY-acme House", "agent_offered")]
 
 
 def test_the_other_side_is_told_although_twenty_jobs_wait_and_whoever_acted_is_gone(
@@ -494,7 +494,7 @@ def test_the_other_side_is_told_although_twenty_jobs_wait_and_whoever_acted_is_g
     acme.post("shares.end", share_id=shared)
     owner.execute("UPDATE users SET is_active = false WHERE id = %s", (str(cast.acme.admin.id),))
     do_jobs(app)
-    assert told(owner, cast.globex)[-1] == ("The organization CANARY-acme House", "agent_share_ended")
+    assert share_entries(owner, cast.globex)[-1] == ("The organization CANARY-acme House", "agent_share_ended")
 
 
 def test_what_was_not_done_is_told_to_nobody(
@@ -505,7 +505,7 @@ def test_what_was_not_done_is_told_to_nobody(
     acme.post("shares.accept", share_id=offered, expect=403)
     owner.execute("SELECT count(*) FROM jobs WHERE state <> 'done'")
     assert owner.fetchone() == (0,)
-    assert len(told(owner, cast.acme)) == len(told(owner, cast.globex)) == 1
+    assert len(share_entries(owner, cast.acme)) == len(share_entries(owner, cast.globex)) == 1
 
 
 def test_nobody_meets_these_jobs(acme: Browser, shared: str, owner: Any) -> None:

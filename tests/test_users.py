@@ -19,7 +19,7 @@ from portal.users import services
 from tests.attack.furniture import FREE_AGENT, agent, rows_of
 from tests.attack.furniture import put as put_row
 from tests.crowd import INVITED, REMOVED, person, put
-from tests.steps import ACTS, acts_in_the_log, attempt, do, door, grow_stale, stored_user
+from tests.steps import ACTS, act_on_user, acts_in_the_log, attempt, door_of_act, grow_stale, stored_user
 
 
 @pytest.fixture
@@ -90,16 +90,16 @@ def test_who_may_do_what_to_whom(app: Flask, cast: SimpleNamespace, owner: Any, 
         before = stored_user(owner, one)
         done = YES if f"change to {role}" != act else "already"
         if answer != YES:
-            page = do(browser, act, one.id, expect=403 if answer == NOT_ADMIN else 422)
+            page = act_on_user(browser, act, one.id, expect=403 if answer == NOT_ADMIN else 422)
             assert answer in page.text, act
             assert stored_user(owner, one) == before, act
             assert [action for action, *_ in acts_in_the_log(owner)] == (["refused"] if answer == NOT_ADMIN else []), act
         elif done == "already":
-            do(browser, act, one.id, expect=303)
+            act_on_user(browser, act, one.id, expect=303)
             assert "already; nothing was changed" in browser.follow().text
             assert (stored_user(owner, one), acts_in_the_log(owner)) == (before, []), act
         else:
-            do(browser, act, one.id, expect=303)
+            act_on_user(browser, act, one.id, expect=303)
             expect_done(owner, act, one, actor, before)
 
 
@@ -126,7 +126,7 @@ def test_nobody_changes_the_own_account_here(app: Flask, cast: SimpleNamespace, 
     browser = Browser(app).sign_in(actor)
     before = stored_user(owner, actor)
     for act in ACTS:
-        assert "Nobody changes the own role or state." in do(browser, act, actor.id, expect=422, name=actor.username).text
+        assert "Nobody changes their own role or state." in act_on_user(browser, act, actor.id, expect=422, name=actor.username).text
     assert stored_user(owner, actor) == before
     assert acts_in_the_log(owner) == []
 
@@ -150,7 +150,7 @@ def test_unknown_foreign_and_malformed_ids_are_all_nothing(app: Flask, cast: Sim
         "..%2f",
     ):
         for act in ACTS:
-            answers.add(do(browser, act, id_, expect=404).select_one("main").get_text())
+            answers.add(act_on_user(browser, act, id_, expect=404).select_one("main").get_text())
         for path in ("", "/deactivate", "/remove", "/hand-over"):
             answers.add(browser.get(f"/users/{id_}{path}", expect=404).select_one("main").get_text())
     assert len(answers) == 1
@@ -175,7 +175,7 @@ REFUSED_BY_STATE = {
 def test_what_an_accounts_state_does_not_allow(app: Flask, cast: SimpleNamespace, owner: Any, target: Any, state: str, act: str) -> None:
     one = target(cast.acme, "user", state)
     before, browser = stored_user(owner, one), Browser(app).sign_in(cast.acme.admin)
-    assert REFUSED_BY_STATE[state, act] in do(browser, act, one.id, expect=422).text
+    assert REFUSED_BY_STATE[state, act] in act_on_user(browser, act, one.id, expect=422).text
     assert (stored_user(owner, one), acts_in_the_log(owner)) == (before, [])
 
 
@@ -185,7 +185,7 @@ def test_the_role_of_somebody_who_was_invited_or_deactivated_can_be_changed(
     browser = Browser(app).sign_in(cast.acme.admin)
     for state in ("invited", "deactivated"):
         one = target(cast.acme, "user", state)
-        do(browser, "change to org_admin", one.id, expect=303)
+        act_on_user(browser, "change to org_admin", one.id, expect=303)
         assert (stored_user(owner, one)["role"], stored_user(owner, one)["state"]) == ("org_admin", state)
 
 
@@ -199,11 +199,11 @@ def row(page: Page, one: Any) -> Any:
 def test_a_refusal_stands_in_the_row_for_htmx_and_on_the_users_page_without_script(app: Flask, cast: SimpleNamespace) -> None:
     browser, one = Browser(app).sign_in(cast.acme.admin), cast.acme.admin2
     sentence = "The role super admin is not given in this organization."
-    fragment = do(browser, "change to super_admin", one.id, expect=422, htmx=True)
+    fragment = act_on_user(browser, "change to super_admin", one.id, expect=422, htmx=True)
     assert fragment.soup.html is None
     assert [tag.name for tag in fragment.soup.find_all(recursive=False)] == ["tr"]
     assert sentence in row(fragment, one).select_one("[role=alert]").get_text()
-    page = do(browser, "change to super_admin", one.id, expect=422)
+    page = act_on_user(browser, "change to super_admin", one.id, expect=422)
     assert page.heading == "CANARY-acme Admin2"
     assert sentence in page.select_one("#faults").get_text()
     assert page.form("form[action$='/role']")["role"] == "org_admin"
@@ -212,7 +212,7 @@ def test_a_refusal_stands_in_the_row_for_htmx_and_on_the_users_page_without_scri
 @pytest.mark.parametrize("act", ["reactivate", "remove", "hand over", "deactivate"])
 def test_a_refused_act_leaves_the_rows_role_as_it_is(app: Flask, cast: SimpleNamespace, target: Any, act: str) -> None:
     browser, one = Browser(app).sign_in(cast.acme.admin), target(cast.acme, "org_admin", "invited")
-    page = do(browser, act, one.id, expect=422, htmx=True)
+    page = act_on_user(browser, act, one.id, expect=422, htmx=True)
     if act in ("reactivate", "deactivate"):
         assert page.select_one(".role").get_text() == "Organization admin"
         assert page.select_one(".refused").get_text() == REFUSED_BY_STATE["invited", act]
@@ -221,7 +221,7 @@ def test_a_refused_act_leaves_the_rows_role_as_it_is(app: Flask, cast: SimpleNam
 def test_a_refusal_stands_in_a_row_without_the_column_of_roles_too(app: Flask, cast: SimpleNamespace) -> None:
     browser = Browser(app).sign_in(cast.acme.admin)
     browser.post("users.columns", {"columns": ["email"], "rows": "25"})
-    fragment = do(browser, "reactivate", cast.acme.user.id, expect=422, htmx=True)
+    fragment = act_on_user(browser, "reactivate", cast.acme.user.id, expect=422, htmx=True)
     assert fragment.select_one("tr [role=alert]").get_text() == "Only a deactivated account can be reactivated."
     assert len(fragment.select("td, th")) == 3
 
@@ -229,7 +229,7 @@ def test_a_refusal_stands_in_a_row_without_the_column_of_roles_too(app: Flask, c
 def test_a_row_says_why_it_cannot_be_changed_and_who_can_help(app: Flask, cast: SimpleNamespace, target: Any) -> None:
     page = Browser(app).sign_in(cast.acme.admin).get("users.index")
     own = row(page, cast.acme.admin)
-    assert "Nobody changes the own role or state. Ask another administrator of your organization." in own.get_text(" ", strip=True)
+    assert "Nobody changes their own role or state. Ask another administrator of your organization." in own.get_text(" ", strip=True)
     assert not own.select("form, button")
     page = Browser(app).sign_in(cast.platform.admin).get("users.index")
     for one, whom in ((cast.platform.super, "super admin"), (cast.platform.admin2, "admin")):
@@ -278,20 +278,20 @@ def test_only_roles_that_can_be_given_are_offered_and_the_present_one_is_chosen(
 def test_granting_administration_asks_for_a_fresh_password_and_keeps_the_typed_role(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     browser, one = Browser(app).sign_in(cast.acme.admin), cast.acme.user
     grow_stale(owner)
-    fragment = do(browser, "change to org_admin", one.id, expect=422, htmx=True)
+    fragment = act_on_user(browser, "change to org_admin", one.id, expect=422, htmx=True)
     assert "once more" in fragment.fault("password")
     assert fragment.form("form[action$='/role']")["role"] == "org_admin"
-    wrong = do(browser, "change to org_admin", one.id, expect=422, htmx=True, password="not my password at all")
+    wrong = act_on_user(browser, "change to org_admin", one.id, expect=422, htmx=True, password="not my password at all")
     assert "not your password" in wrong.fault("password")
     assert wrong.form("form[action$='/role']")["role"] == "org_admin"
     assert not wrong.select_one("[name=password]").get("value")
-    page = do(browser, "change to org_admin", one.id, expect=422)
+    page = act_on_user(browser, "change to org_admin", one.id, expect=422)
     assert page.form("form[action$='/role']")["role"] == "org_admin"
     assert (stored_user(owner, one)["role"], acts_in_the_log(owner)) == ("user", [])
-    done = do(browser, "change to org_admin", one.id, expect=200, htmx=True, password=PASSWORD)
+    done = act_on_user(browser, "change to org_admin", one.id, expect=200, htmx=True, password=PASSWORD)
     assert "is now organization admin" in done.select_one("[role=status]").get_text()
     assert stored_user(owner, one)["role"] == "org_admin"
-    do(browser, "change to org_admin", cast.acme.user2.id, expect=303)  # typed a moment ago
+    act_on_user(browser, "change to org_admin", cast.acme.user2.id, expect=303)  # typed a moment ago
 
 
 def test_lowering_deactivating_and_signing_out_ask_for_no_password_and_handing_over_does(
@@ -305,11 +305,11 @@ def test_lowering_deactivating_and_signing_out_ask_for_no_password_and_handing_o
         ("deactivate", cast.acme.user),
         ("reactivate", cast.acme.user),
     ):
-        do(browser, act, one.id, expect=303)
-    page = do(browser, "hand over", cast.acme.user.id, expect=422)
+        act_on_user(browser, act, one.id, expect=303)
+    page = act_on_user(browser, "hand over", cast.acme.user.id, expect=422)
     assert "once more" in page.fault("password")
     assert stored_user(owner, cast.acme.admin)["role"] == "org_admin"
-    do(browser, "hand over", cast.acme.user.id, expect=303, password=PASSWORD)
+    act_on_user(browser, "hand over", cast.acme.user.id, expect=303, password=PASSWORD)
     assert (stored_user(owner, cast.acme.admin)["role"], stored_user(owner, cast.acme.user)["role"]) == ("user", "org_admin")
 
 
@@ -317,8 +317,8 @@ def test_guessing_the_password_of_an_unwatched_browser_is_slowed_down(app: Flask
     browser = Browser(app).sign_in(cast.acme.admin)
     grow_stale(owner)
     for _ in range(10):
-        do(browser, "change to org_admin", cast.acme.user.id, expect=422, htmx=True, password="a wrong guess at it")
-    do(browser, "hand over", cast.acme.user.id, expect=429, password=PASSWORD)
+        act_on_user(browser, "change to org_admin", cast.acme.user.id, expect=422, htmx=True, password="a wrong guess at it")
+    act_on_user(browser, "hand over", cast.acme.user.id, expect=429, password=PASSWORD)
     assert stored_user(owner, cast.acme.user)["role"] == "user"
 
 
@@ -345,9 +345,9 @@ def test_an_act_without_script_leads_back_to_the_page_of_the_table_it_was_asked_
         "\x00",
         "a=b;c" * 1000,
     ):
-        do(browser, "sign out", cast.acme.user.id, expect=303, back=elsewhere)
+        act_on_user(browser, "sign out", cast.acme.user.id, expect=303, back=elsewhere)
         assert browser.page.location == "/users"
-    do(browser, "sign out", cast.acme.user.id, expect=303, back="user")
+    act_on_user(browser, "sign out", cast.acme.user.id, expect=303, back="user")
     assert browser.page.location == f"/users/{cast.acme.user.id}"
 
 
@@ -363,7 +363,7 @@ def same_address(one: str, other: str) -> bool:
 def test_an_act_takes_effect_at_the_targets_next_request_everywhere(app: Flask, cast: SimpleNamespace, act: str) -> None:
     one = cast.acme.user
     there = [Browser(app).sign_in(one) for _ in range(3)]
-    do(Browser(app).sign_in(cast.acme.admin), act, one.id, expect=303)
+    act_on_user(Browser(app).sign_in(cast.acme.admin), act, one.id, expect=303)
     for browser in there[:2]:
         assert browser.get("/", expect=303).location.startswith("/sign-in")
     assert there[2].get("/account", expect=401, htmx=True).location.startswith("/sign-in")
@@ -375,7 +375,7 @@ def test_an_administrator_who_is_lowered_or_deactivated_does_nothing_from_a_page
     for act in ("change to user", "deactivate"):
         lowered = Browser(app).sign_in(cast.acme.admin2)
         form = menu(lowered, cast.acme.user.id).form(f"form[action='/users/{cast.acme.user.id}/role']")
-        do(Browser(app).sign_in(cast.acme.admin), act, cast.acme.admin2.id, expect=303)
+        act_on_user(Browser(app).sign_in(cast.acme.admin), act, cast.acme.admin2.id, expect=303)
         lowered.post(f"/users/{cast.acme.user.id}/role", {**form, "role": "org_admin"})
         assert lowered.page.location.startswith("/sign-in")
         assert stored_user(owner, cast.acme.user)["role"] == "user"
@@ -383,18 +383,18 @@ def test_an_administrator_who_is_lowered_or_deactivated_does_nothing_from_a_page
 
 
 def test_whoever_lost_a_role_signs_in_with_the_new_one_only(app: Flask, cast: SimpleNamespace) -> None:
-    do(Browser(app).sign_in(cast.acme.admin), "change to user", cast.acme.admin2.id, expect=303)
+    act_on_user(Browser(app).sign_in(cast.acme.admin), "change to user", cast.acme.admin2.id, expect=303)
     lowered = Browser(app).sign_in(cast.acme.admin2)
     for path in ("/users", f"/users/{cast.acme.user.id}", "/settings", "/audit"):
         lowered.get(path, expect=403)
-    do(lowered, "deactivate", cast.acme.user.id, expect=403)
+    act_on_user(lowered, "deactivate", cast.acme.user.id, expect=403)
 
 
 def test_a_deactivated_person_cannot_sign_in_until_reactivated(app: Flask, cast: SimpleNamespace) -> None:
     admin = Browser(app).sign_in(cast.acme.admin)
-    do(admin, "deactivate", cast.acme.user.id, expect=303)
+    act_on_user(admin, "deactivate", cast.acme.user.id, expect=303)
     attempt(Browser(app), cast.acme.user, expect=422)
-    do(admin, "reactivate", cast.acme.user.id, expect=303)
+    act_on_user(admin, "reactivate", cast.acme.user.id, expect=303)
     attempt(Browser(app), cast.acme.user, expect=303)
 
 
@@ -416,7 +416,7 @@ def test_other_people_stay_signed_in(app: Flask, cast: SimpleNamespace, owner: A
     bystanders = [Browser(app).sign_in(one) for one in (cast.acme.user2, cast.acme.admin2, cast.globex.user)]
     admin = Browser(app).sign_in(cast.acme.admin)
     for act in ("change to org_admin", "sign out", "deactivate"):
-        do(admin, act, cast.acme.user.id, expect=303)
+        act_on_user(admin, act, cast.acme.user.id, expect=303)
     for browser in (*bystanders, admin):
         browser.get("/")
 
@@ -436,7 +436,7 @@ def test_removing_erases_what_told_who_it_was_and_leaves_the_row_and_its_history
         "INSERT INTO conversations (id, tenant_id, created_by_user_id) VALUES (gen_random_uuid(), %s, %s)", (str(cast.acme.id), str(one.id))
     )
     admin = Browser(app).sign_in(cast.acme.admin)
-    do(admin, "deactivate", one.id, expect=303)
+    act_on_user(admin, "deactivate", one.id, expect=303)
     before, entries = stored_user(owner, one), len(acts_in_the_log(owner))
     page = admin.get(f"/users/{one.id}/remove")
     admin.post(f"/users/{one.id}/remove", {**page.form(), "name": "CANARY-acme User"})
@@ -485,8 +485,8 @@ def test_removing_erases_the_address_in_mails_and_links_and_keeps_that_they_were
     }
     put_row(owner, "outbox", {**rows_of(cast.acme)["outbox"], "recipient": one.email, **failed})
     admin = Browser(mailing).sign_in(cast.acme.admin)
-    do(admin, "deactivate", one.id, expect=303)
-    do(admin, "remove", one.id, expect=303, name="CANARY-acme User")
+    act_on_user(admin, "deactivate", one.id, expect=303)
+    act_on_user(admin, "remove", one.id, expect=303, name="CANARY-acme User")
     assert sorted(mails_of(owner, cast.acme), key=str) == sorted(
         [
             (None, True, True, None),
@@ -512,8 +512,8 @@ def test_removing_leaves_the_mails_of_whoever_has_by_now_the_address_that_was_wa
     owner.execute("UPDATE users SET email = 'Mara@elsewhere.example' WHERE id = %s", (str(other.id),))
     put_row(owner, "outbox", {**rows_of(cast.acme)["outbox"], "recipient": "Mara@elsewhere.example", "subject": "theirs"})
     admin = Browser(mailing).sign_in(cast.acme.admin)
-    do(admin, "deactivate", one.id, expect=303)
-    do(admin, "remove", one.id, expect=303, name="CANARY-acme User")
+    act_on_user(admin, "deactivate", one.id, expect=303)
+    act_on_user(admin, "remove", one.id, expect=303, name="CANARY-acme User")
     owner.execute("SELECT subject FROM outbox WHERE recipient IS NOT NULL")
     assert owner.fetchall() == [("theirs",)]
 
@@ -522,8 +522,8 @@ def test_removing_leaves_the_mails_of_whoever_has_by_now_the_address_that_was_wa
 def removed(app: Flask, cast: SimpleNamespace) -> tuple[Browser, Browser]:
     """acme's user was removed: the browser that was signed in as the user, and the administrator's."""
     there, admin = Browser(app).sign_in(cast.acme.user), Browser(app).sign_in(cast.acme.admin)
-    do(admin, "deactivate", cast.acme.user.id, expect=303)
-    do(admin, "remove", cast.acme.user.id, expect=303, name="CANARY-acme User")
+    act_on_user(admin, "deactivate", cast.acme.user.id, expect=303)
+    act_on_user(admin, "remove", cast.acme.user.id, expect=303, name="CANARY-acme User")
     return there, admin
 
 
@@ -566,7 +566,7 @@ def test_the_names_of_a_removed_account_are_free_for_somebody_else(app: Flask, c
 def test_an_account_is_removed_by_its_full_name_only(app: Flask, cast: SimpleNamespace, owner: Any, typed: str) -> None:
     owner.execute("UPDATE users SET is_active = false WHERE id = %s", (str(cast.acme.user.id),))
     before = stored_user(owner, cast.acme.user)
-    page = do(Browser(app).sign_in(cast.acme.admin), "remove", cast.acme.user.id, expect=422, name=typed)
+    page = act_on_user(Browser(app).sign_in(cast.acme.admin), "remove", cast.acme.user.id, expect=422, name=typed)
     assert page.fault("name")
     assert (stored_user(owner, cast.acme.user), acts_in_the_log(owner)) == (before, [])
 
@@ -586,7 +586,7 @@ def test_the_name_may_be_typed_as_keyboards_allow(
 ) -> None:
     named = person(cast.acme.id, 1, first_name=first, last_name=last, username="someone", is_active=False)
     put(owner, [named])
-    do(Browser(app).sign_in(cast.acme.admin), "remove", named["id"], expect=303, name=typed)
+    act_on_user(Browser(app).sign_in(cast.acme.admin), "remove", named["id"], expect=303, name=typed)
     assert stored_user(owner, SimpleNamespace(**named))["state"] == "removed"
 
 
@@ -596,8 +596,8 @@ def test_the_name_may_be_typed_as_keyboards_allow(
 def test_the_page_of_a_user_tells_the_accounts_history_and_nobody_elses(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     admin = Browser(app).sign_in(cast.acme.admin)
     for act in ("change to org_admin", "change to user", "sign out", "deactivate", "reactivate"):
-        do(admin, act, cast.acme.user.id, expect=303)
-    do(admin, "deactivate", cast.acme.user2.id, expect=303)
+        act_on_user(admin, act, cast.acme.user.id, expect=303)
+    act_on_user(admin, "deactivate", cast.acme.user2.id, expect=303)
     with app.app_context(), tenancy.bound(cast.globex.id, user=cast.globex.admin.id, role="org_admin"):
         audit.record("role_changed", tenant_id=cast.globex.id, object_type="user", object_id=cast.acme.user.id, actor_name="CANARY-globex")
         from portal.extensions import commit
@@ -628,7 +628,7 @@ TRIED_ON = {  # a line of the table about an account of each role: what is tried
     "Deactivate {}": (["deactivate"], "active"),
     "Reactivate {} who was deactivated": (["reactivate"], "deactivated"),
     "Remove {} who was deactivated": (["remove"], "deactivated"),
-    "Hand over the own administration to {}": (["hand over"], "active"),
+    "Hand over one's own administration to {}": (["hand over"], "active"),
 }
 
 
@@ -652,7 +652,7 @@ class Trying:
         }
         making = {f"Make somebody {name}": partial(self.makes_somebody, role) for role, name in NAMES.items()}
         return {
-            "See the overview and the own account, change names, e-mail, password and preferences": self.has_an_account,
+            "See the overview and one's own account, change names, e-mail, password and preferences": self.has_an_account,
             "See the overview's figures": lambda: bool(self.browser.get("/").soup.select("#overview-figures")),
             "See and change the settings": self.changes_settings,
             "Look through, export and check the audit log": lambda: (
@@ -666,7 +666,7 @@ class Trying:
             "Offer own agents to other organizations, accept and end what is shared": self.shares_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),
-            "Have invitations mailed, once the own e-mail address is confirmed": lambda: any(map(self.invites, NAMES)),
+            "Have invitations mailed, once one's own e-mail address is confirmed": lambda: any(map(self.invites, NAMES)),
             **about,
             **making,
             **{f"Invite somebody as {name}": partial(self.invites, role) for role, name in NAMES.items()},
@@ -721,7 +721,7 @@ class Trying:
 
     def did(self, act: str, one: Any) -> bool:
         """Whether the act was answered as done and has changed the account, which must be the same."""
-        before, (last, data) = stored_user(self.owner, one), door(act)
+        before, (last, data) = stored_user(self.owner, one), door_of_act(act)
         answer = self.browser.client.post(f"/users/{one.id}/{last}", data={**data, "csrf_token": self.token})
         changed = stored_user(self.owner, one) != before
         assert changed or answer.status_code in (403, 422) or act == f"change to {one.role}", (act, one.role, answer.status_code)

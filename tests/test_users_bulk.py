@@ -73,7 +73,7 @@ def test_the_preview_says_who_changes_and_who_not_and_why_and_changes_nothing(ad
     assert page.heading == "Deactivate 3 of 6 accounts"
     told = fates(page)
     assert {name for name, fate in told.items() if fate == "changed"} == {"user", "user2", "admin2"}
-    assert told["admin"] == "not changed Nobody changes the own role or state. Ask another administrator of your organization."
+    assert told["admin"] == "not changed Nobody changes their own role or state. Ask another administrator of your organization."
     assert told["gone"] == told["gone_admin"] == "not changed Only an active account can be deactivated."
     assert states(owner, cast.acme) == before
     assert number(owner, "bulk_acts") == 0
@@ -161,7 +161,7 @@ def test_what_is_stored_for_one_is_stored_for_many(admin: Browser, cast: SimpleN
 def test_an_act_that_changes_nobody_is_refused_and_leaves_no_entry(admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     entries = number(owner, "audit_entries")
     page = do(admin, "deactivate", ids(cast.acme.admin, cast.acme.gone), expect=422)
-    assert "Nobody changes the own role or state." in page.text
+    assert "Nobody changes their own role or state." in page.text
     assert (number(owner, "bulk_acts"), number(owner, "audit_entries")) == (0, entries)
 
 
@@ -434,8 +434,8 @@ def test_above_a_thousand_it_is_a_job_that_reports_and_can_be_undone(
     doing(app, settings).act(worker)
     page = admin.follow()
     assert "1,503 accounts were changed" in page.text
-    assert "1 × Nobody changes the own role or state." in page.text
-    assert "The preview showed 1,506 accounts that fitted. It was done to the same." in " ".join(page.text.split())
+    assert "1 × Nobody changes their own role or state." in page.text
+    assert "The preview showed 1,506 accounts that fitted. Since then nobody came or was changed." in " ".join(page.text.split())
     assert number(owner, "users WHERE username LIKE 'made%' AND is_active") == 0
     act = page.select_one("#report a")["href"]
     owner.execute("SELECT count(*) FROM audit_entries WHERE action = 'users_deactivated'")
@@ -509,7 +509,7 @@ MEANWHILE = {  # what happens between the preview and the job: what the report s
     "somebody signs in": (
         "UPDATE users SET last_sign_in_at = now() WHERE username = 'made1' AND tenant_id = (SELECT tenant_id FROM users WHERE id = %s)",
         "1,200 accounts were changed.",
-        "It was done to the same.",
+        "Since then nobody came or was changed.",
     ),
 }
 

@@ -14,7 +14,7 @@ from portal.testing.browser import HTMX, Browser
 from portal.users.commands import SORTS
 from tests.attack.roles import DENIED, Role
 from tests.crowd import crowd, person, put
-from tests.steps import ACTS, WHO, acts_in_the_log, do, door, invite, link_in, stored_user, user_rows, users_shown
+from tests.steps import ACTS, WHO, act_on_user, acts_in_the_log, door_of_act, invite, link_in, stored_user, user_rows, users_shown
 
 SMUGGLED = {
     "id": "", "user_id": "", "tenant_id": "", "owner_tenant_id": "", "hashed_password": "!", "email": "mine@elsewhere.example", "email_key": "mine",
@@ -36,7 +36,7 @@ def test_an_act_changes_what_it_says_and_nothing_that_was_smuggled_in(app: Flask
     elsewhere = {"id": str(cast.globex.user.id), "user_id": str(cast.globex.user.id), "tenant_id": str(cast.globex.id)}
     browser = Browser(app).sign_in(cast.acme.admin)
     before = {row["id"]: row for row in everybody(owner)}
-    do(browser, act, one.id, expect=303, **{**SMUGGLED, **elsewhere, **({"name": "CANARY-acme User"} if act == "remove" else {})})
+    act_on_user(browser, act, one.id, expect=303, **{**SMUGGLED, **elsewhere, **({"name": "CANARY-acme User"} if act == "remove" else {})})
     after = {row["id"]: row for row in everybody(owner)}
     changed = {name for name in after[str(one.id)] if after[str(one.id)][name] != before[str(one.id)][name]}
     bookkeeping, ended = {"version", "updated_at"}, {"version", "updated_at", "auth_epoch"}
@@ -71,7 +71,7 @@ def test_of_several_roles_that_are_sent_none_is_taken_by_stealth(app: Flask, cas
         "ſuper_admin",
         "super-admin",
     ):
-        do(browser, f"change to {role}", cast.acme.user2.id, expect=422)
+        act_on_user(browser, f"change to {role}", cast.acme.user2.id, expect=422)
     assert stored_user(owner, cast.acme.user2)["role"] == "user"
 
 
@@ -79,7 +79,7 @@ def test_every_act_needs_the_token_of_the_own_session(app: Flask, cast: SimpleNa
     admin, neighbour = Browser(app).sign_in(cast.acme.admin), Browser(app).sign_in(cast.globex.admin)
     before = everybody(owner)
     for act in ACTS:
-        last, data = door(act)
+        last, data = door_of_act(act)
         for token in (None, "", "x", neighbour.token(), Browser(app).token()):
             for headers in ({}, HTMX):
                 sent = data if token is None else {**data, "csrf_token": token}
@@ -96,7 +96,7 @@ def test_nothing_is_done_by_another_method_whatever_a_header_says(app: Flask, ca
     admin = Browser(app).sign_in(cast.acme.admin)
     before, token = everybody(owner), admin.token()
     for act in ACTS:
-        last, data = door(act)
+        last, data = door_of_act(act)
         path = f"/users/{cast.acme.user.id}/{last}"
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"):
             for headers in ({}, {"X-HTTP-Method-Override": "POST"}, {"X-Method-Override": "POST"}, HTMX):
@@ -128,9 +128,9 @@ def test_names_are_text_wherever_they_stand(app: Flask, cast: SimpleNamespace, o
     pages = [
         admin.get("users.index", q=evil[:100]), admin.get("users.index"), admin.get(f"/users/{one.id}"), admin.get(f"/users/{one.id}/deactivate"),
         admin.get(f"/users/{one.id}/deactivate", htmx=True, back=evil), admin.get(f"/users/{one.id}/hand-over"), admin.get(f"/users/{one.id}/remove"),
-        do(admin, "sign out", one.id, expect=200, htmx=True, back=evil), do(admin, "change to org_admin", one.id, expect=200, htmx=True),
-        do(admin, "reactivate", one.id, expect=422, htmx=True), do(admin, "change to " + evil, one.id, expect=422, htmx=True),
-        do(admin, "deactivate", one.id, expect=200, htmx=True), do(admin, "remove", one.id, expect=422, name=evil + evil),
+        act_on_user(admin, "sign out", one.id, expect=200, htmx=True, back=evil), act_on_user(admin, "change to org_admin", one.id, expect=200, htmx=True),
+        act_on_user(admin, "reactivate", one.id, expect=422, htmx=True), act_on_user(admin, "change to " + evil, one.id, expect=422, htmx=True),
+        act_on_user(admin, "deactivate", one.id, expect=200, htmx=True), act_on_user(admin, "remove", one.id, expect=422, name=evil + evil),
     ]  # fmt: skip
     for number, page in enumerate(pages):
         assert not page.soup.select("img[src=x], script:not([src]), [onerror]"), number
@@ -206,7 +206,7 @@ def test_undoing_raises_nobody_beyond_what_the_rules_give_now(app: Flask, cast: 
 
 
 WAYS = {
-    "alone": lambda browser, act, one: do(browser, act, one.id, expect=303),
+    "alone": lambda browser, act, one: act_on_user(browser, act, one.id, expect=303),
     "with others": lambda browser, act, one: browser.post(
         "bulk.act", {"act": {"change to user": "role:user", "sign out": "sign_out"}.get(act, act), "users": [str(one.id)]}
     ),
@@ -277,7 +277,7 @@ def test_a_refused_or_failing_request_from_above_leaves_no_connection_unbound(
         above.get("users.index", expect=500)
         monkeypatch.setattr(finding, "find", real)
         above.get(f"/users/{cast.acme.user.id}", expect=404)
-        do(above, "change to user", cast.platform.admin.id, expect=422)
+        act_on_user(above, "change to user", cast.platform.admin.id, expect=422)
         assert len(user_rows(below.get("users.index"))) == len(cast.acme.people)
         assert len(user_rows(above.get("users.index"))) == len(cast.platform.people)
 
@@ -286,8 +286,8 @@ def test_the_platform_gets_no_users_and_no_org_admins_by_any_of_these_doors(app:
     browser = Browser(app).sign_in(cast.platform.super)
     for role in ("user", "org_admin"):
         for one in (cast.platform.admin, cast.platform.super2):
-            do(browser, f"change to {role}", one.id, expect=422)
-    do(browser, "hand over", cast.platform.admin.id, expect=303)
+            act_on_user(browser, f"change to {role}", one.id, expect=422)
+    act_on_user(browser, "hand over", cast.platform.admin.id, expect=303)
     owner.execute("SELECT DISTINCT role FROM users WHERE tenant_id = %s", (str(cast.platform.id),))
     assert {row[0] for row in owner.fetchall()} == {"admin", "super_admin"}
 
@@ -299,8 +299,8 @@ def test_an_org_admin_within_the_platform_would_change_nobody_above(app: Flask, 
     odd = SimpleNamespace(**{**vars(cast.acme.admin), "subdomain": "platform"})
     browser, before = Browser(app).sign_in(odd), stored_user(owner, cast.platform.admin)
     for act in ACTS:
-        do(browser, act, cast.platform.admin.id, expect=422)
-        do(browser, act, cast.platform.super.id, expect=422)
+        act_on_user(browser, act, cast.platform.admin.id, expect=422)
+        act_on_user(browser, act, cast.platform.super.id, expect=422)
     assert stored_user(owner, cast.platform.admin) == before
 
 

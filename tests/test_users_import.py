@@ -191,7 +191,7 @@ def test_the_dry_run_tells_the_fate_of_every_line_and_changes_nothing(admin: Bro
         strict=True,
     ):
         assert words in fault
-    assert "Left aside shoe size" in page.text
+    assert "Not used shoe size" in page.text
     lines = admin.get(page.select_one("#report a")["href"])
     fates = {row.select_one("th").get_text(strip=True): row.select_one(".mark").get_text(strip=True) for row in lines.select("tbody tr")}
     assert fates == {str(line): "refused" if line in (5, 6, 7, 8, 9, 11, 12) else "good" for line in range(2, 13)}
@@ -269,7 +269,7 @@ def test_a_header_that_does_not_tell_is_matched_by_hand(admin: Browser, work: An
     work()
     page = admin.follow()
     assert "4 of 4 people in people.csv would be invited" in page.text
-    assert "Left aside Team, Kontakt" in page.text
+    assert "Not used Team, Kontakt" in page.text
     begin(admin, page)
     work()
     assert "4 people were imported and invited." in admin.follow().text
@@ -466,7 +466,9 @@ def test_an_organization_fills_no_disk_and_no_queue_with_files(
     monkeypatch.setattr(services, "KEPT", 3 * len(HEADER))
     for _ in range(3):
         upload(admin, HEADER)
-    assert "Each goes after a day." in upload(Browser(app).sign_in(cast.acme.admin2), HEADER, expect=422).fault("file")
+    assert "Each is deleted once it is imported, or a day after" in upload(
+        Browser(app).sign_in(cast.acme.admin2), HEADER, expect=422
+    ).fault("file")
     upload(Browser(app).sign_in(cast.globex.admin), HEADER)
     owner.execute("UPDATE uploads SET expires_at = now() WHERE tenant_id = %s", (str(cast.acme.id),))
     upload(admin, HEADER)

@@ -10,8 +10,9 @@ from portal.errors import Invalid
 
 ROWS = 25
 COUNTED = 10_000  # no count goes further
-IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")
-IS_ON = "(a.is_active AND a.is_enabled AND a.published_version IS NOT NULL AND coalesce(s.is_on, true))"
+IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")  # in use: published and not withdrawn
+STATE = """CASE WHEN NOT a.is_active THEN 'withdrawn' WHEN a.published_version IS NULL THEN 'unpublished'
+        WHEN a.is_enabled AND coalesce(s.is_on, true) THEN 'on' ELSE 'off' END AS state"""
 SHARED = "a.id IN (SELECT shares.agent_id FROM agent_shares AS shares WHERE shares.partner = %(tenant)s AND shares.state = 'accepted')"
 OWNED = {
     "own": "a.owner_tenant_id = %(tenant)s",
@@ -28,13 +29,13 @@ COLUMNS = """
     a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled, a.sort_key,
     a.version, a.published_version"""
 ONE = Reading(f"""
-    SELECT {COLUMNS}, a.is_free_agent IS FALSE AND a.owner_tenant_id <> %(tenant)s AS is_shared, {IS_ON} AS is_on, {USED},
+    SELECT {COLUMNS}, a.is_free_agent IS FALSE AND a.owner_tenant_id <> %(tenant)s AS is_shared, {STATE}, {USED},
         (SELECT bool_or(o.state <> 'ended') FROM agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id
             AND (o.state IN ('offered', 'accepted') OR o.state = 'ended' AND o.partner IS NOT NULL)) AS is_offered,
         a.configuration_template::text AS configuration, a.updated_at, a.origin_agent_id, a.origin_version, a.origin_content
     FROM {SOURCE} WHERE a.id = %(agent)s AND ({" OR ".join(f"({whose})" for whose in OWNED.values())})""")
 PAGE = Reading(f"""
-    SELECT {COLUMNS}, f.is_shared, {IS_ON} AS is_on, {USED}, f.total
+    SELECT {COLUMNS}, f.is_shared, {STATE}, {USED}, f.total
     FROM find_agents(%(words)s, %(capability)s, %(own)s, %(free)s, %(shared)s, %(place)s, %(place_id)s, %(limit)s) AS f
     JOIN agents a ON a.id = f.id AND (a.owner_tenant_id = %(tenant)s OR a.is_free_agent OR f.is_shared)
     LEFT JOIN tenant_agents s ON s.tenant_id = %(tenant)s AND s.agent_id = a.id
@@ -59,8 +60,9 @@ class Found:
 def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free: bool) -> Found:
     """The agents that were asked for. One statement. Raises Invalid for a damaged place.
 
-    Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled, is_on,
-    version, published_version, conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
+    `sees_off` lets the reader see agents that are not on, `sees_hidden_free` besides free ones that are not published or withdrawn.
+    Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled,
+    state (of STATES), version, published_version, conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
     """
     place, _, place_id = (asked.after or "").rpartition(" ")
     if asked.after and not _is_id(place_id):
@@ -74,6 +76,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
         place=place if asked.after else None,
         place_id=place_id or None,
         limit=ROWS + 1,
+        # of the own, the free and the shared agents those in the states that were asked for, as far as the reader sees them
         **{whose: [one for one in seen if asked.owner in (None, whose) and asked.state in (None, one)] for whose, seen in states.items()},
     )
     total = int(rows[0].total) if rows else 0

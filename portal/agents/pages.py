@@ -12,6 +12,7 @@ from portal.agents import clones, comparing, configuration, drafts, finding, ser
 from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import AgentForm, CloneForm, EditAgentForm, MakeAgentForm
 from portal.agents.models import Agent
+from portal.agents.rows import to_draw
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
 from portal.forms import asked_before, asked_for
@@ -40,8 +41,7 @@ def index(actor: Actor) -> Response:
         found=found,
         owners=OWNERS,
         states=STATES if administers else {},
-        back=request.query_string.decode("ascii", "ignore"),
-        tell=times(),
+        to_draw=to_draw(found.rows, actor, times(), request.query_string.decode("ascii", "ignore")),
         offers=partial(shares.number_waiting, by=actor),  # asked for by the page only
     )
 
@@ -121,9 +121,9 @@ def switch(agent: Any, actor: Actor) -> Response:
     notice = f"{agent.name} is {'on' if on else 'off'}."
     if request.form.get("back") == "agent":
         return go_to("agents.show", agent_id=agent.id, notice=notice)
-    back, row = request.form.get("back", ""), finding.one(actor.tenant_id, agent.id)
-    shown = {"agents": [row], "back": back, "tell": times()}
-    return inline("agents/_rows.html", "agents.index", asked_before(FindAgents, back), notice=notice, **shown)
+    back = request.form.get("back", "")
+    [(kind, cells)] = to_draw([finding.one(actor.tenant_id, agent.id)], actor, times(), back)
+    return inline("agents/_row.html", "agents.index", asked_before(FindAgents, back), notice=notice, kind=kind, cells=cells)
 
 
 @blueprint.route("/<uuid:agent_id>/withdraw", methods=["GET", "POST"])

@@ -30,10 +30,9 @@ def agent(actor: Actor, agent_id: UUID) -> Any:
     People see what is on for them; administrators also what is off, and what is not published or withdrawn of their own.
     """
     found = finding.one(actor.tenant_id, agent_id)
-    if found is None or found.is_on:
+    if found is None or found.state == "on":
         return found
-    in_use = found.is_active and found.published_version is not None
-    hidden = not in_use and not policy.can_edit_agent(actor, found)
+    hidden = found.state not in finding.IN_USE and not policy.can_edit_agent(actor, found)
     return None if hidden or not policy.administers_organization(actor) else found
 
 
@@ -95,7 +94,7 @@ def switch(of: Any, on: bool, *, by: Actor) -> None:
     Raises Conflict where the organization may use it no longer.
     """
     demand_allowed(policy.can_switch_agent(by, of))
-    if of.is_on == on:
+    if (of.state == "on") == on:
         return
     if of.owner_tenant_id == by.tenant_id:
         locked(of).is_enabled = on

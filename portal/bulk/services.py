@@ -102,8 +102,11 @@ class Plan:
 
 @dataclass
 class Tally:
-    """What an act has done so far: how many accounts it changed, which of them may have handed out what hurts, and how many it left
-    alone for which reason."""
+    """What an act has done so far.
+
+    `changed` is the number of accounts that it changed, `hurting` are the ids of those of them that could administer, `left` counts the
+    accounts that it left alone by the reason, `seen` all that it looked at.
+    """
 
     changed: int = 0
     hurting: list[str] = field(default_factory=list)
@@ -225,7 +228,10 @@ def _carried_out(
 
 
 def lock(by: Actor) -> None:
-    """Whoever changes a role or a state in this organization waits; raises Forbidden where the actor's own was changed just before."""
+    """Until the end of the transaction whoever else changes a role or a state in this organization waits.
+
+    Raises Forbidden where the actor's own was changed just before.
+    """
     users.lock_organization(by.tenant_id)
     users.demand_office(by, hold=False)
 

@@ -85,6 +85,7 @@ def undo(command: Undo, act: BulkAct, *, by: Actor) -> Done | Job:
     "users.undo_bulk", title="Undoing a change of many accounts", question=policy.administers_organization, report="bulk/_report.html"
 )
 def undo_all(work: Work) -> dict[str, Any]:
+    """As `undo`, for more than MOST; its ten minutes are those in which it was asked for. Raises Invalid likewise."""
     act = bulk_act(work.by.tenant_id, UUID(work.arguments["act"]))
     assert act is not None
     return report_of(_undone(act, work.by, work))

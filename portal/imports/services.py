@@ -24,6 +24,7 @@ from portal.imports.commands import (
     KEPT,
     MOST,
     MOST_COLUMNS,
+    WORDS,
     BeginImport,
     Columns,
     MatchColumns,
@@ -105,7 +106,8 @@ def take(command: TakeFile, *, by: Actor) -> Job | Upload:
         places = {}
     waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
     if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
-        raise Invalid(file=f"Files of your organization that nobody has imported have {KEPT:,} bytes (200 MB). Each goes after a day.")
+        many = f"Files that nobody in your organization has imported yet may have {KEPT:,} bytes (200 MB) together."
+        raise Invalid(file=f"{many} With this one they have more. Each is deleted once it is imported, or a day after it was uploaded.")
     kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
     expires_at = datetime.now(UTC) + LIFE
     made = insert(Upload).values(tenant_id=by.tenant_id, id=uuid7(), expires_at=expires_at, **kept).returning(Upload)
@@ -235,7 +237,7 @@ def check(work: Work) -> dict[str, Any]:
         "good": sum(good.values()),
         "refused": refused,
         "roles": dict(good),
-        "columns": list(columns.places),
+        "columns": [WORDS[name] for name in columns.places],
         "aside": [name[:100] for name in columns.aside[:50]],
         "faults": faults,
     }

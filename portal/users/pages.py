@@ -21,7 +21,7 @@ from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
-from portal.users.rows import rows as drawn
+from portal.users.rows import to_draw
 from portal.values import csv_line
 from portal.words import times
 
@@ -54,7 +54,7 @@ def index(actor: Actor) -> Response:
         "users/_table.html",
         asked=asked,
         found=found,
-        drawn=drawn(found.rows, actor, shown, times(), _backed(request.query_string.decode("ascii", "ignore"))),
+        to_draw=to_draw(found.rows, actor, shown, times(), _back_query(request.query_string.decode("ascii", "ignore"))),
         rows=rows,
         row_choices=ROWS,
         shown=shown,
@@ -207,7 +207,7 @@ def _back() -> str:
     return request.values.get("back", "")
 
 
-def _backed(back: str) -> str:
+def _back_query(back: str) -> str:
     """What leads an address back to a page of the table."""
     return "?" + urlencode({"back": back}) if back else ""
 
@@ -239,7 +239,7 @@ def _answer(done: bool, form: RoleForm, user: User, actor: Actor, notice: str) -
 
 def _row(user: Any, actor: Actor, form: RoleForm) -> dict[str, Any]:
     back = _back()
-    [(kind, cells)] = drawn([user], actor, _shown(actor), times(), _backed(back))
+    [(kind, cells)] = to_draw([user], actor, _shown(actor), times(), _back_query(back))
     return {"user": user, "kind": kind, "cells": cells, "role_form": form, "roles": policy.grantable_roles(actor), "back": back}
 
 

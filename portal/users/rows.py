@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """What stands in a row; `backed` leads an act back to the page that it was asked for on."""
+    """What stands in a row; `back_query` is what leads an act back to the page that it was asked for on, `?` included, or empty."""
 
     id: str
     name: str
@@ -32,14 +32,17 @@ class Cells(NamedTuple):
     email: str
     last_sign_in: str | Markup
     since: str | Markup
-    backed: str
+    back_query: str
     csrf_token: str
 
 
-def rows(
-    users: Iterable[Any], actor: Actor, columns: Iterable[str], tell: Callable[[datetime], Markup], backed: str
+def to_draw(
+    users: Iterable[Any], actor: Actor, columns: Iterable[str], tell: Callable[[datetime], Markup], back_query: str
 ) -> list[tuple[Kind, Cells]]:
-    """Each user as (kind, cells), for whoever reads."""
+    """Each user (a `finding.Row` or a `User`) as (kind, cells) for `rows_of`, as `actor` reads them.
+
+    `columns` are those that are shown; `tell` is how the reader is told times (`words.times`); `back_query` as in Cells.
+    """
     columns, token, refusals = tuple(columns), csrf_token(), dict[Any, str]()
     told = []
     for user in users:
@@ -55,7 +58,7 @@ def rows(
             user.email or "erased",
             tell(user.last_sign_in_at) if user.last_sign_in_at else "never",
             tell(user.created_at) if user.created_at else "not known",
-            backed,
+            back_query,
             token,
         )
         told.append((kind, cells))

@@ -14,7 +14,8 @@ MOST_KEYS = 1_000
 LONGEST_NUMBER = 100
 TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 TOKEN = re.compile(rf"{TEXT.pattern}|-?\d[\d.eE+-]*|true|false|null|[][{{}},:]")
-SIGNS = bytes(ord("9") if chr(byte) in "0123456789.eE+-" else ord(" ") for byte in range(256))  # those of numbers, as nines
+# For bytes.translate: what numbers are written with becomes 9, all else a space, so that a long number is a run of nines.
+SIGNS = bytes(ord("9") if chr(byte) in "0123456789.eE+-" else ord(" ") for byte in range(256))
 # Keys of well-known services, by the letters that they begin with, and private keys. Each is looked for by itself, and what stands
 # before its first letters is asked for behind them: patterns that begin with letters are looked for many times quicker.
 SECRETS = [
@@ -87,9 +88,8 @@ def read_configuration(written: str) -> dict[str, Any]:
     if len(encoded) > LARGEST:
         raise ValueError("This is larger than 64 KiB. Shorten its texts.")
     long_numbers = b"9" * (LONGEST_NUMBER + 1) in encoded.translate(SIGNS)
-    numbers: dict[str, Any] = (
-        {"parse_int": _unless_long(int), "parse_float": _unless_long(float)} if long_numbers else {}
-    )  # each costs more by these
+    # Only where they are needed: with them each number costs more.
+    numbers: dict[str, Any] = {"parse_int": _unless_long(int), "parse_float": _unless_long(float)} if long_numbers else {}
     keys = Keys()
     try:
         found = json.loads(written, parse_constant=_no_number, object_pairs_hook=keys.note, **numbers)
