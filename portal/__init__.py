@@ -146,8 +146,9 @@ def _open_doors(app: "Flask") -> None:
 
 
 def _dress(app: "Flask", settings: Settings) -> None:
-    from portal import assets, rendering, words
+    from portal import assets, controls, rendering, words
 
     rendering.init_app(app)
+    controls.init_app(app)
     words.init_app(app)
     assets.init_app(app, ROOT / "static", settings.instance_path)

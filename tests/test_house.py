@@ -86,6 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "charts": set(),
     "assets": set(),
     "rendering": set(),
+    "controls": {"rendering"},
     "extensions": {"config", "tenancy", "values"},
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database", "shipped", "lists"},
 }
