@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from portal import policy
 from portal.actor import Actor
@@ -15,7 +16,6 @@ from portal.agents.versions import Content, content_of
 from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
-from portal.extensions import release
 from portal.users.services import demand_allowed
 from portal.values import fingerprint
 
@@ -62,16 +62,11 @@ def file_of(found: Iterable[Any]) -> Iterator[str]:
     yield "\n  ]\n}\n"
 
 
-def all_own(*, by: Actor) -> Iterator[Any]:
-    """All own agents that are not withdrawn (of a super_admin: the free ones), as they were saved last, read in batches."""
-    after = None
-    while True:
-        batch = ALL(tenant=by.tenant_id, free=_free(by), after=after)
-        release()
-        yield from batch
-        if len(batch) < BATCH:
-            return
-        after = batch[-1].id
+def some_own(after: UUID | None, *, by: Actor) -> list[Any]:
+    """The next BATCH of the own agents that are not withdrawn (of a super_admin: the free ones), as they were saved last, by id; None: the
+    first ones.
+    """
+    return ALL(tenant=by.tenant_id, free=_free(by), after=after)
 
 
 def look_through(command: TakeFile, *, by: Actor) -> Looked:
