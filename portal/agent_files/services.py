@@ -16,7 +16,7 @@ from portal.agents.versions import Content, content_of
 from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
-from portal.users.services import demand_allowed
+from portal.users.services import demand_allowed, lock_organization
 from portal.values import fingerprint
 
 BATCH = 100  # agents that are read at once, of up to 64 KiB each
@@ -94,6 +94,8 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     different = [fate for fate in looked.fates if fate.word == "different"]
     if not new and not different:
         raise Invalid("Your agents say all that already; there is nothing to bring in.")
+    if not _free(by):
+        lock_organization(by.tenant_id)  # before any agent, as whoever offers one
     changed = _changed(different, by)
     for agent in changed if command.publish else []:
         versions.put_in_use(agent, agent.version, by=by)
