@@ -104,6 +104,8 @@ def go_on(actor: Actor, question: Callable[[Actor], Answer]) -> None:
     now = auth.actor_of(str(actor.credential), actor.origin, unattended=True)
     if now is None or not question(now):
         raise Ended("Whoever asked for this answer was signed out, or may not have it any more.")
+    if is_platform(now.role):
+        auth.act_above(now)
 
 
 def _guarded(view: View, question: Question | None) -> View:

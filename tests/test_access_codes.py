@@ -76,6 +76,17 @@ def test_with_approval_an_administrator_decides(app: Flask, admin: Browser, owne
     waiting.post("auth.sign_in", {**form, "login": "mara.ortiz", "password": PASSWORD})
 
 
+def test_whoever_is_turned_away_is_forgotten_in_the_outbox_and_not_mailed(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    admin = Browser(mailing).sign_in(cast.acme.admin)
+    join(mailing, make_code(admin, needs_approval="y"))
+    owner.execute("SELECT recipient FROM outbox WHERE failed_at IS NULL")
+    assert owner.fetchall() == [("mara@x.example",)]
+    owner.execute("SELECT id::text FROM users WHERE state = 'waiting'")
+    admin.post(f"/users/{owner.fetchone()[0]}/refuse")
+    owner.execute("SELECT recipient, body_text, last_error FROM outbox")
+    assert owner.fetchall() == [(None, None, "the newcomer was turned away")]
+
+
 def test_of_twenty_who_join_by_the_last_use_one_succeeds(app: Flask, admin: Browser, owner: Any) -> None:
     code = make_code(admin, max_uses="1")
     browsers = [Browser(app, f"203.0.113.{number}") for number in range(20)]

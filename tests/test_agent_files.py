@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
+from portal.access import Ended
 from portal.agent_files import commands, services
-from portal.agents import shipped
+from portal.agents import shipped, versions
 from portal.audit import services as audit
 from portal.config import Settings
 from portal.database import connect, tenancy
@@ -184,6 +185,20 @@ def test_an_own_agent_is_taken_along_as_it_was_saved_last(admin: Browser, owner:
     ]  # fmt: skip
     assert ODD in taken(admin, mine)
     assert said(admin) == said(admin, mine)
+
+
+@pytest.mark.parametrize("lowered", [True, False])
+def test_taking_all_along_is_cut_off_when_its_reader_may_not_do_so_any_more(
+    admin: Browser, owner: Any, cast: SimpleNamespace, lowered: bool
+) -> None:
+    many(owner, cast.acme, services.BATCH + 10)
+    pieces = iter(admin.client.get("/agents/export.json", buffered=False).response)
+    begun = [next(pieces) for _ in range(10)]
+    if lowered:
+        owner.execute("UPDATE users SET role = 'user' WHERE id = %s", (str(cast.acme.admin.id),))
+    with pytest.raises(Ended) if lowered else nullcontext():
+        begun.extend(pieces)
+    assert sum(piece.count(b'"agent_type"') for piece in begun) == services.BATCH + (0 if lowered else 11)
 
 
 def test_a_plain_user_takes_along_what_is_in_use_and_never_what_waits(
@@ -567,15 +582,27 @@ def test_of_the_statements_only_the_entries_of_the_audit_log_become_more_with_th
     app: Flask, admin: Browser, owner: Any, cast: SimpleNamespace, publish: str, entries: int
 ) -> None:
     counts = list[int]()
-    for word, number in (("FEW", 2), ("MANY", 12)):
+    for word, number in (("FEW", 2), ("MANY", 10)):
         page = look(admin, file(*(one(f"{word}_{n}") for n in range(number))))
         with counted(app) as statements:
             bring(admin, page, publish=publish)
         counts.append(len(statements))
-    assert counts[1] - counts[0] == 10 * entries
-    assert len(noted(owner, cast.acme)) == 14 * entries + 2
+    assert counts[1] - counts[0] == 8 * entries
+    assert len(noted(owner, cast.acme)) == 12 * entries + 2
     with app.app_context(), tenancy.bound(None, pool="platform"):
         assert [chain.broken for chain in audit.verify()] == [None] * 4
+
+
+def test_no_statement_writes_so_many_agents_that_its_time_would_end(
+    app: Flask, admin: Browser, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "WRITTEN_AT_ONCE", 2)
+    page = look(admin, file(*(one(f"MADE_{number}") for number in range(5))))
+    with counted(app) as statements:
+        bring(admin, page)
+    for table in ("agents", "agent_versions"):
+        assert len([statement for statement in statements if statement.startswith(f"INSERT INTO {table} (")]) == 3
+    assert {one["agent_type"] for one in said(admin)} == {"CANARY_ACME", *(f"MADE_{number}" for number in range(5))}
 
 
 def test_all_or_nothing_is_written(admin: Browser, owner: Any, cast: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

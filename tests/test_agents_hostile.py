@@ -12,6 +12,7 @@ from flask import Flask
 from psycopg2.extras import Json
 from pydantic import ValidationError
 
+from portal.agents import services as agents
 from portal.agents.commands import AgentData
 from portal.config import Settings
 from portal.database import connect
@@ -20,7 +21,7 @@ from portal.testing import Browser, do_jobs
 from portal.values import fingerprint
 from tests.attack.furniture import NOBODYS, id_of, put, rows_of
 from tests.attack.roles import DENIED, Role
-from tests.steps import edit_agent, newest_share, offer, share_entries, share_state
+from tests.steps import at_once, edit_agent, newest_share, offer, posting, share_entries, share_state
 
 
 def test_what_was_offered_today_counts_also_when_its_agent_is_gone(
@@ -34,6 +35,20 @@ def test_what_was_offered_today_counts_also_when_its_agent_is_gone(
     form = acme.get("agents.new").form("main form[action='/agents/new']")
     again = acme.post("agents.new", {**form, "name": "Again", "publish": "y"}).location.rpartition("/")[2]
     assert "Your organization has made 1 offers within a day." in offer(acme, again, expect=422).text
+
+
+def test_of_many_who_make_agents_at_once_no_more_succeed_than_the_organization_may_have(
+    app: Flask, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "MOST", 3)
+    acts = []
+    for number in range(8):
+        browser = Browser(app).sign_in(cast.acme.admin)
+        form = browser.get("agents.new").form("main form[action='/agents/new']")
+        acts.append(posting(browser, "/agents/new", {**form, "name": f"Flowers {number}", "configuration": "{}"}))
+    assert sorted(at_once(*acts)) == [303] * 3 + [422] * 5
+    owner.execute("SELECT count(*) FROM agents WHERE owner_tenant_id = %s", (str(cast.acme.id),))
+    assert owner.fetchone() == (3,)
 
 
 def test_a_job_of_ones_own_writes_nothing_of_ones_own_choice_into_anothers_audit_log(

@@ -22,7 +22,7 @@ from portal.auth import passwords
 from portal.config import load_settings
 from portal.database import connect
 from portal.errors import Unavailable
-from portal.framework import FormParser
+from portal.framework import MOST_FIELDS, FormParser
 from portal.invitations import services as invitations
 from portal.mail_links import services as mail_links
 from portal.processes import environment
@@ -89,6 +89,13 @@ def test_a_form_is_understood_as_werkzeug_understands_it(sent: list[bytes]) -> N
         parser().parse(BytesIO(body), "application/x-www-form-urlencoded", len(body))[1] for parser in (FormParser, FormDataParser)
     )
     assert list(ours.items(multi=True)) == list(its.items(multi=True))
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/users/import"])
+def test_a_form_of_thousands_of_fields_is_refused_before_it_is_taken_apart(admin: Browser, path: str) -> None:
+    for fields, status in ((MOST_FIELDS + 1, 413), (MOST_FIELDS, 400)):  # 400: none of them is the form's token
+        response = admin.client.post(path, data=b"&".join([b"a"] * fields), content_type="application/x-www-form-urlencoded")
+        assert response.status_code == status
 
 
 JSON = ["[1,2]", "5", '"x"', "null", "1e999", "[" * 2000, '{"login": "\\ud800", "organization": 5, "password": []}', '{"name": {"a": 1}}']

@@ -518,6 +518,18 @@ def test_removing_leaves_the_mails_of_whoever_has_by_now_the_address_that_was_wa
     assert owner.fetchall() == [("theirs",)]
 
 
+def test_removing_leaves_the_mails_of_whoever_waits_for_the_same_address(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    one, other = cast.acme.user, cast.acme.user2
+    for asks in (other, one):
+        Browser(mailing).sign_in(asks).post("account.email", {"email": "mara@elsewhere.example"})
+    admin = Browser(mailing).sign_in(cast.acme.admin)
+    do(admin, "deactivate", one.id, expect=303)
+    do(admin, "remove", one.id, expect=303, name="CANARY-acme User")
+    owner.execute("""
+        SELECT o.recipient, l.user_id::text FROM outbox o LEFT JOIN mail_links l ON l.mailed_as = o.id WHERE failed_at IS NULL ORDER BY 2""")
+    assert owner.fetchall() == [("mara@elsewhere.example", str(other.id)), (other.email, None)]
+
+
 @pytest.fixture
 def removed(app: Flask, cast: SimpleNamespace) -> tuple[Browser, Browser]:
     """acme's user was removed: the browser that was signed in as the user, and the administrator's."""

@@ -22,6 +22,7 @@ from portal.auth.throttle import CodeTries
 from portal.database import tenancy
 from portal.errors import Conflict, Invalid
 from portal.extensions import db, release, rollback, settings
+from portal.mail import services as mail
 from portal.users import services as users
 from portal.users.models import Role, User
 from portal.values import code_hash, email_key, new_code, username_key
@@ -178,8 +179,9 @@ def accept(user: User, *, by: Actor) -> None:
 
 
 def refuse(user: User, *, by: Actor) -> None:
-    """Turn somebody who joined by a code away; nothing of the account stays. Raises as `accept`."""
+    """Turn somebody who joined by a code away; nothing of the account stays, and no mail waits for it. Raises as `accept`."""
     user_id = _waiting(user, by).id
+    mail.forget(user_id, "the newcomer was turned away")
     db.session.execute(delete(User).where(User.tenant_id == by.tenant_id, User.id == user_id, User.accepted_at.is_(None)))
     audit.record("newcomer_refused", tenant_id=by.tenant_id, by=by, object_type="user", object_id=user_id)
 

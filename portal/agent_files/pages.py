@@ -7,13 +7,13 @@ from typing import Any
 from flask import Blueprint, Response
 
 from portal import policy
-from portal.access import requires, signed_in, takes_files
+from portal.access import go_on, requires, signed_in, takes_files
 from portal.actor import Actor
 from portal.agent_files import services
 from portal.agent_files.commands import LARGEST
 from portal.agent_files.forms import BringInForm, FileForm
 from portal.agents import comparing, versions
-from portal.extensions import rollback
+from portal.extensions import release, rollback
 from portal.responses import download, go_to, page
 
 blueprint = Blueprint("agent_files", __name__, url_prefix="/agents")
@@ -24,7 +24,7 @@ COMPARED = 25  # agents whose differences are drawn
 @blueprint.get("/export.json")
 @requires(policy.makes_agents)
 def export_all(actor: Actor) -> Response:
-    return _file(f"agents-{actor.subdomain}", services.all_own(by=actor))
+    return _file(f"agents-{actor.subdomain}", _all_own(actor))
 
 
 @blueprint.get("/<uuid:agent_id>/export.json")
@@ -72,6 +72,19 @@ def _brought_in(made: int, changed: int, publish: bool) -> str:
 
 def _agents(count: int) -> str:
     return "1 agent was" if count == 1 else f"{count:,} agents were"
+
+
+def _all_own(actor: Actor) -> Iterator[Any]:
+    """Read in batches that are a bound transaction each, while the reader may take them along."""
+    after = None
+    while True:
+        go_on(actor, policy.makes_agents)
+        batch = services.some_own(after, by=actor)
+        release()
+        yield from batch
+        if len(batch) < services.BATCH:
+            return
+        after = batch[-1].id
 
 
 def _file(name: str, found: Iterator[Any]) -> Response:

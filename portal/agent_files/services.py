@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from portal import policy
 from portal.actor import Actor
@@ -15,8 +16,7 @@ from portal.agents.versions import Content, content_of
 from portal.audit import services as audit
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
-from portal.extensions import release
-from portal.users.services import demand_allowed
+from portal.users.services import demand_allowed, lock_organization
 from portal.values import fingerprint
 
 BATCH = 100  # agents that are read at once, of up to 64 KiB each
@@ -62,16 +62,11 @@ def file_of(found: Iterable[Any]) -> Iterator[str]:
     yield "\n  ]\n}\n"
 
 
-def all_own(*, by: Actor) -> Iterator[Any]:
-    """All own agents that are not withdrawn (of a super_admin: the free ones), as they were saved last, read in batches."""
-    after = None
-    while True:
-        batch = ALL(tenant=by.tenant_id, free=_free(by), after=after)
-        release()
-        yield from batch
-        if len(batch) < BATCH:
-            return
-        after = batch[-1].id
+def some_own(after: UUID | None, *, by: Actor) -> list[Any]:
+    """The next BATCH of the own agents that are not withdrawn (of a super_admin: the free ones), as they were saved last, by id; None: the
+    first ones.
+    """
+    return ALL(tenant=by.tenant_id, free=_free(by), after=after)
 
 
 def look_through(command: TakeFile, *, by: Actor) -> Looked:
@@ -99,6 +94,8 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     different = [fate for fate in looked.fates if fate.word == "different"]
     if not new and not different:
         raise Invalid("Your agents say all that already; there is nothing to bring in.")
+    if not _free(by):
+        lock_organization(by.tenant_id)  # before any agent, as whoever offers one
     changed = _changed(different, by)
     for agent in changed if command.publish else []:
         versions.put_in_use(agent, agent.version, by=by)

@@ -18,7 +18,7 @@ from portal.audit.services import Act
 from portal.auth import services as auth
 from portal.errors import Conflict, Invalid
 from portal.extensions import constraint_of, db, rollback, was_refused
-from portal.users.services import demand_allowed
+from portal.users.services import demand_allowed, lock_organization
 from portal.values import sort_key
 
 MOST = 10_000  # agents of an organization
@@ -61,6 +61,8 @@ def new_agents(
     Of the statements only the entries of the audit log become more with the agents.
     """
     free = bool(policy.changes_free_agents(by))
+    if not free:
+        lock_organization(by.tenant_id)  # whoever makes some at the same moment waits here, and is counted with these
     if not free and finding.number_of_own(by.tenant_id) + len(contents) > MOST:
         raise Invalid(f"An organization has at most {MOST:,} agents, withdrawn ones included. Remove some of them first.")
     same = {"is_free_agent": free, "owner_tenant_id": None if free else by.tenant_id, "created_by": by.id, "version": 1}
