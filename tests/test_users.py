@@ -523,8 +523,8 @@ def test_removing_leaves_the_mails_of_whoever_waits_for_the_same_address(mailing
     for asks in (other, one):
         Browser(mailing).sign_in(asks).post("account.email", {"email": "mara@elsewhere.example"})
     admin = Browser(mailing).sign_in(cast.acme.admin)
-    do(admin, "deactivate", one.id, expect=303)
-    do(admin, "remove", one.id, expect=303, name="CANARY-acme User")
+    act_on_user(admin, "deactivate", one.id, expect=303)
+    act_on_user(admin, "remove", one.id, expect=303, name="CANARY-acme User")
     owner.execute("""
         SELECT o.recipient, l.user_id::text FROM outbox o LEFT JOIN mail_links l ON l.mailed_as = o.id WHERE failed_at IS NULL ORDER BY 2""")
     assert owner.fetchall() == [("mara@elsewhere.example", str(other.id)), (other.email, None)]
