@@ -2,6 +2,9 @@
 
 Whoever removes an account may not change mails at large, so a function that acts with its owner's rights takes one account's address out
 of them: of an account of the organization that nobody can sign in to.
+
+Anybody may ask for another address of the own account, also for one that somebody else waits for: the mail that confirms it for that one
+stays when whoever asked too is removed.
 """
 
 from alembic import op
@@ -45,7 +48,10 @@ def upgrade() -> None:
                     failed_at = CASE WHEN sent_at IS NULL THEN coalesce(failed_at, now()) END,
                     last_error = CASE WHEN sent_at IS NULL THEN $2 END
                 WHERE tenant_id = public.app_tenant()
-                    AND (lower(recipient) IN (SELECT address FROM addresses) OR id IN (SELECT id FROM mails))
+                    AND (lower(recipient) IN (SELECT address FROM addresses)
+                        AND NOT EXISTS (SELECT FROM public.mail_links AS theirs
+                            WHERE theirs.tenant_id = public.app_tenant() AND theirs.mailed_as = outbox.id AND theirs.user_id <> $1)
+                        OR id IN (SELECT id FROM mails))
             $$;
         REVOKE ALL ON FUNCTION forget_mail(uuid, text) FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION forget_mail(uuid, text) TO {APP}, {PLATFORM}""")
