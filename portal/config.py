@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     instance_path: Path | None = Field(None, description="folder of the embedded database and other local state")
     run_as: str = Field("", description="unprivileged account that serves when started as root")
     web_workers: int = Field(2, ge=1, le=64)
-    web_threads: int = Field(4, ge=1, le=64)
+    web_threads: int = Field(8, ge=1, le=64, description="of each worker; one is held by each who waits until her password is verified")
     request_seconds: float = Field(10, ge=1, le=300, description="how long a client may take to send a request")
     mail_url: str = Field("", description="where mail goes, see MailServer; without it mails stay in the outbox, not sent")
     mail_from: str = Field("", description="the address that mail comes from; needed with MAIL_URL")
