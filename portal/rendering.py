@@ -119,13 +119,9 @@ def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
     A page has dozens of rows and a few kinds, which the pages after it have too.
     """
     pattern = cast(Templates, current_app.jinja_env).pattern
-    drawn = [pattern(template, kind, type(cells))([_in_html(cell) for cell in cells]) for kind, cells in rows]
-    return Markup("".join(drawn))  # noqa: S704  (escaped cell by cell)
-
-
-def _in_html(cell: str) -> str:
-    html = cell if type(cell) is Markup else _escape_inner(cell)
-    return html if html.isascii() else plain(html)
+    drawn = [pattern(template, kind, type(cells))(map(escaped, cells)) for kind, cells in rows]
+    html = "".join(drawn)
+    return Markup(html if html.isascii() else plain(html))  # noqa: S704  (escaped cell by cell)
 
 
 class Calls(Context):
@@ -154,12 +150,12 @@ class Templates(Environment):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.pattern: Callable[[str, Any, Any], Callable[[list[str]], str]] = lru_cache(maxsize=1024)(self._pattern)
+        self.pattern: Callable[[str, Any, Any], Callable[[Iterable[str]], str]] = lru_cache(maxsize=1024)(self._pattern)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         return str(super()._generate(Inliner(self).visit(source), *args, **kwargs))
 
-    def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[list[str]], str]:
+    def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[Iterable[str]], str]:
         """What fills in a row of this kind. Rendered away from any request: a pattern knows nothing of whoever asks first."""
         placeholders = cells._make(Placeholder(f"\0{number}\0") for number in range(len(cells._fields)))
         html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=placeholders)

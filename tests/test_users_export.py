@@ -6,6 +6,7 @@ import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -53,7 +54,7 @@ def test_batches_lead_through_everybody_in_the_order_of_the_table(
 ) -> None:
     asked = FindUsers(sort=sort)
     with app.app_context(), tenancy.bound(cast.acme.id):
-        expected = [row.id for row in finding.find(cast.acme.id, asked, 100).rows]
+        expected = [UUID(row.id) for row in finding.find(cast.acme.id, asked, 100).rows]
         monkeypatch.setattr(finding, "BATCH", 2)
         assert [row.id for rows in finding.batches(cast.acme.id, asked) for row in rows] == expected
 

@@ -155,7 +155,9 @@ def _chosen(command: ActOnMany, by: Actor) -> list[finding.Row] | None:
     if command.search is None:
         return finding.chosen(by.tenant_id, command.users)
     found = finding.find(by.tenant_id, _in_a_steady_order(command.search), MOST)
-    return None if found.candidates or found.total is None or found.total > MOST else found.rows
+    if found.candidates or found.total is None or found.total > MOST:
+        return None
+    return [finding.Row(UUID(row.id), *row[1:]) for row in found.rows]
 
 
 def _in_a_steady_order(search: FindUsers) -> FindUsers:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
@@ -91,9 +92,14 @@ class FindUsers(BaseModel):
         """Whether a page between others was asked for."""
         return bool(self.after or self.before)
 
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        """All but the page, by name."""
+        return {name: value for name in SAID if (value := getattr(self, name))}
+
     def query(self, **other: Any) -> dict[str, Any]:
         """What a link to this list says, without the page; `other` replaces parts, None and '' leave them away."""
-        said = {**{name: getattr(self, name) for name in SAID}, **other}
+        said = {**self.said, **other}
         return {name: str(value) for name, value in said.items() if value and not (name == "sort" and value == "name")}
 
 

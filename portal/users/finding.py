@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from portal.database.reading import Reading
@@ -13,12 +13,15 @@ from portal.users.commands import Cursor, FindUsers
 from portal.users.models import ORDERS
 from portal.values import full_name
 
+Id = TypeVar("Id", UUID, str)
 COUNTED = 10_000  # no count goes further
 CANDIDATES = 1_000  # of a search that finds more, the first
 ROWS = 25
 BATCH = 1_000  # rows that are looked at at a time where all are wanted
 COLUMNS = """
-    u.id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.created_at"""
+    {id} AS id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.created_at"""
+ROW = COLUMNS.format(id="u.id")
+SHOWN = COLUMNS.format(id="CAST(u.id AS text)")  # an id that is only shown need not be taken apart and put together again
 FILTERS = {
     "role": "u.role = %(role)s",
     "state": "u.state = %(state)s",
@@ -37,7 +40,7 @@ AS_OF = "CAST(%(as_of)s AS timestamptz)"
 AS_IT_WAS = f"(u.created_at IS NULL OR u.created_at <= {AS_OF}) AND (u.updated_at IS NULL OR u.updated_at <= {AS_OF})"
 SIGNED_IN_BEFORE = f"(u.last_sign_in_at IS NULL OR u.last_sign_in_at <= {AS_OF})"  # a sign-in changes only whether they fit such a filter
 CHOSEN = Reading(f"""
-    SELECT {COLUMNS} FROM users u WHERE u.tenant_id = %(tenant)s AND u.id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY u.sort_key, u.id""")
+    SELECT {ROW} FROM users u WHERE u.tenant_id = %(tenant)s AND u.id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY u.sort_key, u.id""")
 # What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one,
 # also where a sign such as @ stands beside them; and signs alone find nobody.
 PIECES = "string_to_table(translate({}, '@._-''', '     '), ' ') AS piece"
@@ -55,10 +58,10 @@ FITS = f"""
 REMOVED_FIRST = ("removed_at",)
 
 
-class Row(NamedTuple):
-    """One user as the table shows it."""
+class Row(NamedTuple, Generic[Id]):
+    """One user as the table shows it; its id is a UUID for acting on, its text for showing."""
 
-    id: UUID
+    id: Id
     first_name: str | None
     last_name: str | None
     username: str | None
@@ -86,7 +89,7 @@ class Found:
     before and after this one.
     """
 
-    rows: list[Row]
+    rows: list[Row[str]]
     total: int | None
     first: int | None
     candidates: bool
@@ -94,13 +97,16 @@ class Found:
     older: str | None
 
 
-def find(tenant_id: UUID, asked: FindUsers, rows: int) -> Found:
-    """The users of a tenant that were asked for. One statement, two where there are none. Raises Invalid for a cursor of another order."""
+def find(tenant_id: UUID, asked: FindUsers, rows: int, *, since: bool = True) -> Found:
+    """The users of a tenant that were asked for; without `since` when they came is left away, and None.
+
+    One statement, two where there are none. Raises Invalid for a cursor of another order.
+    """
     backwards = bool(asked.before and not asked.after)
     cursor = Cursor.read(asked.after or asked.before or "") if asked.after or asked.before else None
     shape = _shape(asked, searched=bool(asked.words), backwards=backwards, paged=cursor is not None)
     parameters = {"tenant": tenant_id, "words": asked.words, "limit": rows + 1, **_given(asked), **_places(shape, cursor)}
-    found = page_of(shape)(**parameters)
+    found = page_of(shape, since)(**parameters)
     counted = found[0] if found else count_of(shape).one(**parameters)
     further, found = len(found) > rows, found[:rows]
     if backwards:
@@ -112,7 +118,7 @@ def find(tenant_id: UUID, asked: FindUsers, rows: int) -> Found:
 class Batch:
     """Some of all the users that were asked for, and the place after the last one that was looked at; None at the end."""
 
-    rows: list[Row]
+    rows: list[Row[UUID]]
     after: str | None
 
 
@@ -137,7 +143,7 @@ def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None, as_of: da
     return Batch([Row._make(row[:WIDTH]) for row in found if row.fits], _place(_keys(shape, last), last.id) if last is not None else None)
 
 
-def batches(tenant_id: UUID, asked: FindUsers, as_of: datetime | None = None) -> Iterator[list[Row]]:
+def batches(tenant_id: UUID, asked: FindUsers, as_of: datetime | None = None) -> Iterator[list[Row[UUID]]]:
     """All the users that were asked for, as of a moment as `batch` does, batch by batch, within the running transaction."""
     after = None
     while True:
@@ -148,7 +154,7 @@ def batches(tenant_id: UUID, asked: FindUsers, as_of: datetime | None = None) ->
             return
 
 
-def chosen(tenant_id: UUID, ids: Iterable[UUID]) -> list[Row]:
+def chosen(tenant_id: UUID, ids: Iterable[UUID]) -> list[Row[UUID]]:
     """The users of a tenant with these ids, in the order of their names; of unknown and foreign ids nothing is said. One statement."""
     return [Row._make(row) for row in CHOSEN(tenant=tenant_id, ids=[str(one) for one in ids])]
 
@@ -215,7 +221,7 @@ def _keys(shape: "Shape", row: Any) -> Any:
     return row[WIDTH : WIDTH + len(shape.order)]
 
 
-def _place(keys: Iterable[Any], row_id: UUID) -> str:
+def _place(keys: Iterable[Any], row_id: UUID | str) -> str:
     return Cursor(values=[value if isinstance(value, bool) else str(value) for value in (*keys, row_id)]).written()
 
 
@@ -340,10 +346,11 @@ class Shape:
 
 
 @lru_cache(maxsize=512)
-def page_of(shape: Shape) -> Reading:
+def page_of(shape: Shape, since: bool) -> Reading:
     """The statement of one page, and one row more where there are further ones; each row says what was counted."""
+    columns = SHOWN if since else SHOWN.replace("u.created_at", "NULL AS created_at")
     counts = "".join(f", (SELECT {name} FROM counts) AS {name}" for name in ("total", "candidates", "before"))
-    return Reading(f"WITH {shape.found}{_counts(shape)} {_page(shape, counts)}")
+    return Reading(f"WITH {shape.found}{_counts(shape)} {_page(shape, columns, counts)}")
 
 
 @lru_cache(maxsize=512)
@@ -355,7 +362,7 @@ def count_of(shape: Shape) -> Reading:
 @lru_cache(maxsize=512)
 def batch_of(shape: Shape, searched: bool) -> Reading:
     """The statement of one batch of all; each row says whether it fits the search."""
-    return Reading(_page(shape, f", {FITS if searched else 'true'} AND {shape.as_it_was} AS fits"))
+    return Reading(_page(shape, ROW, f", {FITS if searched else 'true'} AND {shape.as_it_was} AS fits"))
 
 
 @lru_cache(maxsize=512)
@@ -368,12 +375,12 @@ def groups_of(shape: Shape, searched: bool) -> Reading:
         FROM users u WHERE {where} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""")
 
 
-def _page(shape: Shape, more: str) -> str:
+def _page(shape: Shape, columns: str, more: str) -> str:
     down = shape.falling != shape.backwards
     order = ", ".join(f"{key}{' DESC' if down else ''}" for key in _named(shape.keys))
     beyond = f" AND ({', '.join(_named(shape.keys))}) {'<' if down else '>'} ({shape.places})" if shape.paged else ""
     keys = "".join(f", {_shown(shape, key)} AS key{number}" for number, key in enumerate(_named(list(shape.order))))
-    return f"SELECT {COLUMNS}{keys}{more} FROM {shape.source}{beyond} ORDER BY {order} LIMIT %(limit)s"
+    return f"SELECT {columns}{keys}{more} FROM {shape.source}{beyond} ORDER BY {order} LIMIT %(limit)s"
 
 
 def _counts(shape: Shape) -> str:

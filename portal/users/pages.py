@@ -48,7 +48,8 @@ EXPORTED = ("id", "first_name", "last_name", "username", "email", "email_confirm
 def index(actor: Actor) -> Response:
     asked = asked_for(FindUsers)
     rows = int(asked.rows or actor.table_rows or finding.ROWS)
-    found, shown = finding.find(actor.tenant_id, asked, rows), _shown(actor)
+    shown = _shown(actor)
+    found = finding.find(actor.tenant_id, asked, rows, since="since" in shown)
     return page_or_fragment(
         "users/index.html",
         "users/_table.html",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from markupsafe import Markup
 
@@ -12,7 +13,7 @@ from portal.signing import csrf_token
 
 
 class Kind(NamedTuple):
-    """What decides how a row looks; `refusal` says why the reader may change nothing there, and is empty where she may."""
+    """What decides how a row looks; `refusal` says why not, empty where the reader may change it."""
 
     role: str
     state: str
@@ -23,8 +24,20 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
 
 
+class Account(NamedTuple):
+    """What the rules ask of one user for all who are of her kind."""
+
+    id: UUID
+    role: str
+    state: str
+    is_verified: bool
+
+
 class Cells(NamedTuple):
-    """What stands in a row; `back_query` is what leads an act back to the page that it was asked for on, `?` included, or empty."""
+    """What stands in a row, `since` where it is shown.
+
+    `back_query` is what leads an act back to the page that it was asked for on, `?` included, or empty.
+    """
 
     id: str
     name: str
@@ -43,21 +56,22 @@ def to_draw(
 
     `columns` are those that are shown; `tell` is how the reader is told times (`words.times`); `back_query` as in Cells.
     """
-    columns, token, refusals = tuple(columns), csrf_token(), dict[Any, str]()
-    told = []
+    columns, token, reader, kinds = tuple(columns), csrf_token(), str(actor.id), dict[Any, Kind]()
+    tells_since, told = "since" in columns, []
     for user in users:
-        asked = (user.role, user.state, user.id == actor.id)
-        if asked not in refusals:
-            may = policy.can_manage(actor, user)
-            refusals[asked] = may.words if isinstance(may, policy.Denied) else ""
-        kind = Kind(user.role, user.state, bool(user.email), user.is_verified, asked[2], refusals[asked], columns)
+        user_id = str(user.id)
+        alike = (user.role, user.state, not user.email, user.is_verified, user_id == reader)
+        if (kind := kinds.get(alike)) is None:
+            may = policy.can_manage(actor, Account(UUID(user_id), user.role, user.state, user.is_verified))
+            refusal = may.words if isinstance(may, policy.Denied) else ""
+            kind = kinds[alike] = Kind(user.role, user.state, bool(user.email), user.is_verified, alike[-1], refusal, columns)
         cells = Cells(
-            str(user.id),
+            user_id,
             user.full_name,
             user.username or ("erased" if user.state == "removed" else "none yet"),
             user.email or "erased",
             tell(user.last_sign_in_at) if user.last_sign_in_at else "never",
-            tell(user.created_at) if user.created_at else "not known",
+            "" if not tells_since else tell(user.created_at) if user.created_at else "not known",
             back_query,
             token,
         )
