@@ -84,11 +84,16 @@ def check_database(settings: Settings) -> None:
 
 
 def _load_catalogue(settings: Settings) -> None:
+    import psycopg2
+
     from portal.agents.shipped import load
     from portal.database import connect
 
-    with closing(connect(settings.platform_database_url)) as connection:
-        load(connection)
+    try:
+        with closing(connect(settings.platform_database_url)) as connection:
+            load(connection)
+    except psycopg2.OperationalError as error:  # somebody holds the table longer than the role waits, or the server went away
+        raise StartRefused(f"The free agents could not be brought in: {str(error).strip()}.") from None
 
 
 def _instance(settings: Settings) -> "Instance":
