@@ -57,12 +57,15 @@ def instance() -> Iterator[Instance]:
 
 @contextmanager
 def portal(place: Instance) -> Iterator[Served]:
-    """The portal with every setting at its default, once it shows a visitor the first page."""
+    """The portal with every setting at its default, once it says that it is ready; `started_after` is when a visitor had the first page."""
     port = free_port()
     env = _environment() | {"PORT": str(port), "PUBLIC_URL": f"http://localhost:{port}", "INSTANCE_PATH": str(place.path)}
     env["MAKELEVEL"] = "1"  # as below make: it ends when this process is gone
     command = [sys.executable, "-m", "portal.serve"]
-    with _serving(lambda: subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.DEVNULL), port, "/sign-in") as served:
+    with _serving(lambda: subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE), port, "/sign-in") as served:
+        assert served.process.stdout is not None
+        if not served.process.stdout.readline():  # the free agents are brought in last; what fills the tables would be in their way
+            raise StartRefused("The portal ended while it was starting; the reason stands above.")
         yield served
 
 
@@ -71,7 +74,7 @@ def smallest_page(place: Instance, rows: int = 1_000_000, database: str = "small
     """The smallest page over a database of its own, and the cookie of somebody who is signed in there."""
     secret = secrets.token_urlsafe(32)
     _fill_smallest(place, secret, rows, database)
-    defaults = Settings(_env_file=None)
+    defaults = Settings()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         options = gunicorn_options(defaults, listener.fileno(), place.path)
         options.remove("--preload")  # its pools are made while it is loaded

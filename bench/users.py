@@ -183,7 +183,7 @@ def status_of(reader: Visitor, address: str) -> str:
 
 def statements_of(place: Instance, reader: Visitor, addresses: dict[str, str]) -> dict[str, int]:
     """How many statements each page asks of the database, counted in an application of this process that reads the same one."""
-    app = create_app(load_settings(_env_file=None, instance_path=place.path, public_url=f"http://localhost:{reader.port}"))
+    app = create_app(load_settings(env_file=None, instance_path=place.path, public_url=f"http://localhost:{reader.port}"))
     client, asked = app.test_client(), {}
     for name, value in reader.cookies.items():
         client.set_cookie(name, value)

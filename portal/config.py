@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from portal.errors import faults_of
 
 ROOT = Path(__file__).resolve().parents[1]
+ENV_FILE = ROOT / ".env"
 NOT_FOR_CHILDREN = "not handed over"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
@@ -76,15 +77,8 @@ class MailServer:
         return f"the folder {self.folder}" if self.folder else f"the mail server {self.host}:{self.port}"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of the portal. The names in the environment are the upper-case field names."""
-
-    model_config = SettingsConfigDict(
-        env_file=ROOT / ".env" if os.access(ROOT / ".env", os.R_OK) else None,
-        env_file_encoding="utf-8",
-        extra="ignore",
-        env_ignore_empty=True,
-    )
 
     port: int = Field(8000, ge=1, le=65535)
     bind: str = Field("127.0.0.1", description="address the server listens on")
@@ -208,10 +202,16 @@ class Settings(BaseSettings):
         return self.public_url.startswith("https:")
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """The settings of this process; raises `SettingsRefused` naming every fault."""
+def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Settings:
+    """The settings of this process: `overrides`, else the environment, else the file where it can be read; an empty value is none.
+
+    Raises SettingsRefused naming every fault.
+    """
+    filed = dotenv_values(env_file) if env_file and os.access(env_file, os.R_OK) else {}
+    given = {**{name: value for name, value in filed.items() if value}, **{name: value for name, value in os.environ.items() if value}}
+    found = {name: given[name.upper()] for name in Settings.model_fields if name.upper() in given}
     try:
-        return Settings(**overrides)
+        return Settings(**{**found, **overrides})
     except ValidationError as error:
         faults = [": ".join(filter(None, (".".join(location).upper(), sentence))) for location, sentence in faults_of(error)]
         raise SettingsRefused("\n".join(faults)) from None

@@ -95,7 +95,7 @@ def running() -> Iterator[Callable[[Path], Instance]]:
 
 
 def embedded(instance: Instance) -> Place:
-    settings = load_settings(_env_file=None, instance_path=instance.path, database_url="", public_url="http://localhost:8000")
+    settings = load_settings(env_file=None, instance_path=instance.path, database_url="", public_url="http://localhost:8000")
     return Place(instance.urls()["superuser"], create_app(settings))
 
 
@@ -158,7 +158,7 @@ def restored_by_superuser(source: Place, file: Path, instance: Instance) -> Plac
     fresh = instance.urls(DATABASE)["superuser"]
     for name, options in COMMANDS:
         as_told(name, options, file, source.superuser if name == "pg_dump" else fresh)
-    given = load_settings(_env_file=None, secret_key=SECRET_KEY, instance_path=instance.path / "elsewhere", **settings)
+    given = load_settings(env_file=None, secret_key=SECRET_KEY, instance_path=instance.path / "elsewhere", **settings)
     return Place(fresh, create_app(given))
 
 

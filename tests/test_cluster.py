@@ -155,14 +155,14 @@ def test_a_folder_of_another_account_is_refused(place: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root serves under another account")
 def test_root_keeps_its_data_elsewhere_where_the_account_cannot_reach_the_project(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(_env_file=None, instance_path=None)
+    settings = load_settings(env_file=None, instance_path=None)
     monkeypatch.delenv("INSTANCE_PATH", raising=False)
     monkeypatch.setattr(folder, "ROOT", place)
     assert folder.instance_path(settings) == place / "instance"
     place.chmod(0o700)
     assert folder.instance_path(settings) == folder.FOR_ROOT
     with pytest.raises(StartRefused, match="cannot reach INSTANCE_PATH"):
-        folder.instance_path(load_settings(_env_file=None, instance_path=place / "here"))
+        folder.instance_path(load_settings(env_file=None, instance_path=place / "here"))
 
 
 def test_secrets_are_made_once_and_their_loss_is_told(place: Path) -> None:
@@ -176,7 +176,7 @@ def test_secrets_are_made_once_and_their_loss_is_told(place: Path) -> None:
 
 
 def test_settings_without_a_database_get_the_embedded_one(place: Path) -> None:
-    settings = with_database(load_settings(_env_file=None, instance_path=place / "instance", database_url=""))
+    settings = with_database(load_settings(env_file=None, instance_path=place / "instance", database_url=""))
     urls = Instance(place / "instance").urls()
     assert settings.database_url == urls["app"]
     assert settings.worker_database_url == urls["worker"]

@@ -289,11 +289,11 @@ def test_children_do_not_get_the_owners_address_even_from_a_file(tmp_path: Path,
     lines = {f"{name}DATABASE_URL": "postgresql://x@h/d" for name in ("", "PLATFORM_", "WORKER_")}
     lines |= {"OWNER_DATABASE_URL": "postgresql://portal_owner:secret@h/d", "SECRET_KEY": "k" * 40}
     file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-    settings = load_settings(_env_file=file)
+    settings = load_settings(env_file=file)
     assert "secret" in settings.owner_database_url
     for name, value in environment(settings, tmp_path, embedded=False).items():
         monkeypatch.setenv(name, value)
-    assert load_settings(_env_file=file).owner_database_url == ""
+    assert load_settings(env_file=file).owner_database_url == ""
 
 
 def test_a_slot_for_hashing_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -470,7 +470,7 @@ import sys
 from portal.config import load_settings
 from portal.worker.__main__ import loops
 from portal.worker.stopping import Stop
-loops(load_settings(_env_file=None, mail_url="smtp://localhost", mail_from="portal@example.org"), Stop())
+loops(load_settings(env_file=None, mail_url="smtp://localhost", mail_from="portal@example.org"), Stop())
 print(sorted({"flask", "sqlalchemy", "babel", "phonenumbers"} & set(sys.modules)))"""
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

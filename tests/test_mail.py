@@ -112,7 +112,7 @@ def configured(cluster: Any, database: str, cast: SimpleNamespace, tmp_path: Pat
     }.items(),
 )
 def test_an_address_of_a_mail_server_means_one_thing(url: str, means: tuple[Any, ...]) -> None:
-    found = load_settings(_env_file=None, mail_url=url, mail_from=SENDER).mail_server
+    found = load_settings(env_file=None, mail_url=url, mail_from=SENDER).mail_server
     assert (found.scheme, found.host, found.port, found.starttls, found.user, found.password) == means
     assert not found.password or found.password not in f"{found} {found!r}"
 
@@ -137,19 +137,19 @@ def test_an_address_of_a_mail_server_means_one_thing(url: str, means: tuple[Any,
 )
 def test_an_address_that_cannot_be_is_refused_in_words_without_its_password(url: str, words: str) -> None:
     with pytest.raises(SettingsRefused, match=words) as refused:
-        load_settings(_env_file=None, mail_url=url, mail_from=SENDER)
+        load_settings(env_file=None, mail_url=url, mail_from=SENDER)
     assert str(refused.value).startswith("MAIL_URL: ")
     assert "secret" not in str(refused.value)
 
 
 def test_a_mail_server_needs_a_sender_that_every_server_takes() -> None:
     with pytest.raises(SettingsRefused, match="MAIL_FROM is missing beside MAIL_URL"):
-        load_settings(_env_file=None, mail_url="smtp://localhost")
+        load_settings(env_file=None, mail_url="smtp://localhost")
     for sender in ("nobody", "pörtal@example.org", "Portal <portal@example.org>", "a@b\r\nBcc: c@d.org"):
         with pytest.raises(SettingsRefused, match="MAIL_FROM: must be an e-mail address"):
-            load_settings(_env_file=None, mail_url="smtp://localhost", mail_from=sender)
-    assert load_settings(_env_file=None, mail_from="portal@bücher.example").mail_from == "portal@xn--bcher-kva.example"
-    assert load_settings(_env_file=None).mail_server is None
+            load_settings(env_file=None, mail_url="smtp://localhost", mail_from=sender)
+    assert load_settings(env_file=None, mail_from="portal@bücher.example").mail_from == "portal@xn--bcher-kva.example"
+    assert load_settings(env_file=None).mail_server is None
 
 
 # One mail

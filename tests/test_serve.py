@@ -371,7 +371,7 @@ def test_the_children_do_not_see_the_owner_nor_settings_of_other_servers(place: 
     monkeypatch.setenv("PGHOST", "elsewhere")
     monkeypatch.setenv("OWNER_DATABASE_URL", "postgresql://portal_owner@elsewhere/thanotopolis")
     urls = {who: f"postgresql://portal_{who}@here/thanotopolis" for who in ("app", "platform", "worker")}
-    settings = load_settings(_env_file=None, **{name.lower(): value for name, value in given(urls).items()})
+    settings = load_settings(env_file=None, **{name.lower(): value for name, value in given(urls).items()})
     env = environment(settings, place, embedded=True)
     assert "PGHOST" not in env
     assert "portal_owner" not in " ".join(env.values())

@@ -68,4 +68,4 @@ class Cluster:
             "public_url": "http://localhost:8000",
             **changes,
         }
-        return load_settings(_env_file=None, **given)
+        return load_settings(env_file=None, **given)
