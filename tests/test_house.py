@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "responses": {"extensions", "errors", "config"},
     "headers": {"extensions", "errors"},
     "words": {"config", "policy", "sentences", "signing", "rendering", "values"},
-    "rows": {"policy", "actor", "signing"},
+    "rows": {"policy", "actor", "finding", "signing"},
     "signing": set(),
     "charts": set(),
     "assets": set(),

@@ -50,7 +50,7 @@ USED_IN = Reading("""
 
 @dataclass(frozen=True)
 class Found:
-    """A page of agents by name: the rows, how many fit in all (None beyond 10,000), and the place to go on from (None at the end)."""
+    """A page of agents by name: the rows, how many fit in all (None beyond COUNTED), and the place to go on from (None at the end)."""
 
     rows: list[Any]
     total: int | None
@@ -62,7 +62,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
 
     `sees_off` lets the reader see agents that are not on, `sees_hidden_free` besides free ones that are not published or withdrawn.
     Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled,
-    state (of STATES), version, published_version, conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
+    state (of STATES), version, published_version, conversations (of this organization, counted up to COUNTED + 1), last_used_at.
     """
     place, _, place_id = (asked.after or "").rpartition(" ")
     if asked.after and not _is_id(place_id):
@@ -94,7 +94,7 @@ def one(tenant_id: UUID, agent_id: UUID) -> Any:
 
 
 def number_of_own(tenant_id: UUID) -> int:
-    """How many agents an organization has, withdrawn ones included; counted up to 10,001."""
+    """How many agents an organization has, withdrawn ones included; counted up to COUNTED + 1."""
     return int(NUMBER.one(tenant=tenant_id).number)
 
 
