@@ -18,6 +18,7 @@ from portal.actor import Actor
 from portal.auth import passwords
 from portal.auth import services as auth
 from portal.bulk import services as bulk
+from portal.bulk.acting import Tally
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.imports.commands import (
@@ -291,23 +292,23 @@ def import_people(work: Work) -> dict[str, Any]:
     _demand_mailing(found.become, by)
     _, lines, total = _read(found, by, work)
     nobodys = passwords.hashed(secrets.token_urlsafe(32)) if found.become == "deactivated" else None
-    act_id, tally, made, faults, refused = bulk.begin_import(by=by), bulk.Tally(), 0, list[str](), 0
+    tally, made, faults, refused = bulk.begin_import(by=by), 0, list[str](), 0
     for batch in _in_batches(lines):
         _judge(batch, by)
         bad = [f"Line {line.number:,}: {line.fault}" for line in batch if line.fault]
         refused, faults = refused + len(bad), [*faults, *bad][:NAMED]
         if not refused:
             people = [line.person for line in batch if line.person]
-            _write(people, nobodys, act_id, tally, by)
+            _write(people, nobodys, tally, by)
             made += len(people)
         work.progress(work.pulse.done + len(batch), total)
     if refused:
         more = f" And {refused - NAMED:,} more." if refused > NAMED else ""
         raise Invalid(file=" ".join(faults) + more)
     changes = {"file": [None, found.name], "become": [None, found.become]}
-    bulk.end_import(act_id, tally, changes, by=by)
+    bulk.end_import(tally, changes, by=by)
     db.session.execute(delete(Upload).where(Upload.tenant_id == by.tenant_id, Upload.id == found.id))
-    return {"act": str(act_id), "imported": made, "become": found.become}
+    return {"act": str(tally.act_id), "imported": made, "become": found.become}
 
 
 def _upload_of(work: Work) -> Upload:
@@ -375,7 +376,7 @@ def _judge(batch: list[Line], by: Actor) -> None:
                 batch[place] = Line(line.number, line.cells, line.person, f"Somebody with this {what} is here already.")
 
 
-def _write(people: list[Person], nobodys: str | None, act_id: UUID, tally: bulk.Tally, by: Actor) -> None:
+def _write(people: list[Person], nobodys: str | None, tally: Tally, by: Actor) -> None:
     """The accounts, and for those who are invited their invitations and mails; `nobodys` is the hash of a password that nobody knows."""
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = [
@@ -399,4 +400,4 @@ def _write(people: list[Person], nobodys: str | None, act_id: UUID, tally: bulk.
     db.session.execute(insert(User.__table__), rows)
     if nobodys is None:
         invitations.send_to_many([(row["id"], row["email"]) for row in rows], by=by)
-    bulk.note_import(act_id, [(row["role"], str(row["id"])) for row in rows], "deactivated" if nobodys else "invited", tally, by=by)
+    bulk.note_import(tally, [(row["role"], str(row["id"])) for row in rows], "deactivated" if nobodys else "invited", by=by)
