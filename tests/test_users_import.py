@@ -463,7 +463,7 @@ def test_nobody_else_uploads_or_sees_a_file(app: Flask, admin: Browser, work: An
 def test_an_organization_fills_no_disk_and_no_queue_with_files(
     app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "KEPT", 3 * len(HEADER))
+    monkeypatch.setattr(services, "BYTES_WAITING", 3 * len(HEADER))
     for _ in range(3):
         upload(admin, HEADER)
     assert "Each is deleted once it is imported, or a day after" in upload(

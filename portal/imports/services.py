@@ -29,7 +29,7 @@ from portal.jobs.models import Job
 from portal.jobs.services import Work
 from portal.users import services as users
 
-KEPT = 10 * LARGEST  # bytes of all files that an organization may have waiting
+BYTES_WAITING = 10 * LARGEST  # bytes of all files that an organization may have waiting
 LIFE = timedelta(days=1)  # of a file that nobody imports
 PART = 512 * 1024  # bytes of a part of a file
 TOLD = 100  # faults that a report names
@@ -58,8 +58,8 @@ def take(command: TakeFile, *, by: Actor) -> Job | Upload:
         demand_few(header)
         places = {}
     waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
-    if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
-        many = f"Files that nobody in your organization has imported yet may have {KEPT:,} bytes (200 MB) together."
+    if db.session.execute(waiting).scalar_one() + len(command.file) > BYTES_WAITING:
+        many = f"Files that nobody in your organization has imported yet may have {BYTES_WAITING:,} bytes (200 MB) together."
         raise Invalid(file=f"{many} With this one they have more. Each is deleted once it is imported, or a day after it was uploaded.")
     kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
     expires_at = datetime.now(UTC) + LIFE
