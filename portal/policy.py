@@ -197,7 +197,9 @@ class Used(Owned, Protocol):
     @property
     def conversations(self) -> int: ...
     @property
-    def is_offered(self) -> bool | None: ...
+    def is_offered(self) -> bool: ...
+    @property
+    def was_shared(self) -> bool: ...
 
 
 def makes_agents(actor: Acting) -> Answer:
@@ -243,8 +245,9 @@ def can_remove_agent(actor: Acting, agent: Used) -> Answer:
         return Denied("It was used in conversations, which keep its name. It can be withdrawn.")
     if agent.is_offered:
         return Denied("It is shared, or an offer of it is open or expired. End that first.")
-    # whether the other one has used it is nobody's business
-    return Allowed() if agent.is_offered is None else Denied("It was shared with another organization. It can be withdrawn.")
+    if agent.was_shared:  # whether the other one has used it is nobody's business
+        return Denied("It was shared with another organization. It can be withdrawn.")
+    return Allowed()
 
 
 def can_switch_agent(actor: Acting, agent: Owned) -> Answer:

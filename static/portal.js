@@ -99,8 +99,36 @@
     else input.removeAttribute("aria-invalid");
   };
 
+  // What was typed after a request had left is newer than what its answer brings: it stays, with the caret, in the field of the same name.
+  const isTick = ({ type }) => type === "checkbox" || type === "radio";
+  const typedInto = (control) => (isTick(control) ? control.checked : control.value);
+  const fieldOf = (control) => JSON.stringify([control.form?.getAttribute("action"), control.name, isTick(control) && control.value]);
+  const fieldsIn = (within) =>
+    [...within.querySelectorAll("input[name]:not([type=file]), select[name], textarea[name]")].map((control) => [fieldOf(control), control]);
+  const whenAsked = new WeakMap(); // for each request: the controls that its answer will replace, and what stood in them when it left
+
+  // A choice may lack what was typed while its field was free text: it takes the option of that name, or a further one, as the server does.
+  const choose = (select, typed) => {
+    const named = [...select.options].find(({ value, text }) => [value, text].some((word) => word.toLowerCase() === typed.toLowerCase()));
+    if (named) named.selected = true;
+    else select.add(new Option(`${typed} (not in this list)`, typed, true, true), 1);
+  };
+  const typeAgain = (control, old) => {
+    if (isTick(control)) control.checked = old.checked;
+    else if (control.matches("select")) choose(control, old.value);
+    else control.value = old.value;
+    const carets = [control, old].every(({ selectionStart }) => Number.isInteger(selectionStart));
+    if (carets && control === document.activeElement) control.setSelectionRange(old.selectionStart, old.selectionEnd);
+  };
+  const keepTyped = (request, swapped) => {
+    const fields = new Map(fieldsIn(swapped));
+    for (const { field, control, typed } of whenAsked.get(request) ?? [])
+      if (typedInto(control) !== typed && !control.isConnected && fields.has(field)) typeAgain(fields.get(field), control);
+  };
+
   document.addEventListener("htmx:config:request", (event) => {
-    const { sourceElement, request } = event.detail.ctx;
+    const { sourceElement, request, target } = event.detail.ctx;
+    if (target) whenAsked.set(event.detail.ctx, fieldsIn(target).map(([field, control]) => ({ field, control, typed: typedInto(control) })));
     const suggests = sourceElement.dataset?.suggests;
     if (suggests && !untouched(byId(suggests))) event.preventDefault();
     if (sourceElement.matches("form, [data-password]")) return;
@@ -126,6 +154,7 @@
     }
     const swapped = (target?.id && byId(target.id)) || target;
     if (!swapped?.matches) return;
+    keepTyped(event.detail.ctx, swapped);
     localTimes(document);
     if (swapped.matches("[data-verdict-for]")) takeVerdict(swapped);
     if (swapped.matches("[data-announce]")) byId("announcer").textContent = swapped.dataset.announce;

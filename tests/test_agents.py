@@ -134,6 +134,21 @@ def test_what_is_counted_is_the_own_organizations_only(admin: Browser, owner: An
     assert "in 1 conversation of your organization" in admin.get("agents.show", agent_id=FREE_AGENT).text
 
 
+def test_conversations_are_counted_to_ten_thousand(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
+    own, acme = id_of(cast.acme, "agent"), str(cast.acme.id)
+    for number, told in ((10_000, "10,000"), (1, "more than 10,000")):
+        owner.execute(
+            """
+            WITH talks AS (INSERT INTO conversations (id, tenant_id) SELECT gen_random_uuid(), %s FROM generate_series(1, %s) RETURNING id)
+            INSERT INTO conversation_agents (id, tenant_id, conversation_id, agent_id, agent_type, added_at)
+            SELECT gen_random_uuid(), %s, id, %s, 'ACME', '2026-03-01Z' FROM talks""",
+            (acme, number, acme, own),
+        )
+        assert admin.get("agents.index", owner="own").select_one("td[data-label=Conversations]").get_text(strip=True) == told
+        assert f"in {told} conversations of your organization" in admin.get("agents.show", agent_id=own).text
+        assert f"The last 10 of {told} conversations" in admin.get("agents.withdraw", agent_id=own).text
+
+
 # The switch
 
 

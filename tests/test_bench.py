@@ -30,8 +30,8 @@ from portal.bulk import services as bulk
 from portal.config import ROOT
 from portal.database import connect, tenancy
 from portal.extensions import db, transaction
-from portal.imports import services as imports
-from portal.imports.commands import Person
+from portal.imports import importing
+from portal.imports.importing import Person
 from portal.system import StartRefused
 from portal.testing import Browser, Cluster
 from portal.users import services
@@ -233,7 +233,7 @@ def store(app: Flask, admin: Any, row: dict[str, Any]) -> UUID:
         if row["state"] == "invited":
             key = email_key(named["email"])
             person = Person(named["email"], key, named["first_name"], named["last_name"], None, None, "user")
-            imports._write([person], None, bulk.begin_import(by=admin), bulk.Tally(), admin)
+            importing.write([person], None, bulk.begin_import(by=admin), admin)
             return db.session.execute(select(User.id).where(User.tenant_id == admin.tenant_id, User.email_key == key)).scalar_one()
         if row["state"] == "waiting":  # as access_codes.services.join makes it
             keys = {"username_key": username_key(named["username"]), "email_key": email_key(named["email"])}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from portal.audit.sentences import SENTENCES
-from portal.bulk.services import ENTRIES
+from portal.bulk.acting import ENTRIES
 
 ROOT = Path(__file__).parents[1]
 PORTAL, TEMPLATES, STATIC = ROOT / "portal", ROOT / "templates", ROOT / "static"
@@ -29,7 +29,9 @@ DOORS = {
     "versions",
     "drafts",
     "clones",
+    "acting",
     "undoing",
+    "matching",
     "extensions",
     "values",
     "throttle",
@@ -61,11 +63,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "versions": {"extensions", "policy", "models", "commands", "services", "values", "reading", *BASE},
     "drafts": {"extensions", "models", "services", "versions", *BASE},
     "lists": {"extensions", "models", "finding"},
-    "undoing": {"policy", "models", "commands", "services", "lists", "finding", "extensions", *BASE},
+    "matching": {"commands", "errors", "values"},
+    "importing": {"policy", "models", "services", "acting", "matching", "extensions", "values", *BASE},
+    "acting": {"policy", "models", "services", "lists", "finding", "extensions", *BASE},
+    "undoing": {"policy", "models", "services", "acting", "lists", "finding", "extensions", *BASE},
     "clones": {"policy", "models", "commands", "services", "versions", "extensions", *BASE},
     "services": {
         *("extensions", "policy", "models", "commands", "services", "finding", "values", "tenancy", "reading", "passwords", "throttle"),
-        *("work", "outbox", "letters", "servers", "versions", "drafts", "configuration", "lists"),
+        *("work", "outbox", "letters", "servers", "versions", "drafts", "configuration", "acting", "undoing", "matching", "importing"),
         *BASE,
     },
     "work": {"actor", "extensions", "models", "policy"},
@@ -81,7 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "responses": {"extensions", "errors", "config"},
     "headers": {"extensions", "errors"},
     "words": {"config", "policy", "sentences", "signing", "rendering", "values"},
-    "rows": {"policy", "actor", "signing"},
+    "rows": {"policy", "actor", "finding", "signing"},
     "signing": set(),
     "charts": set(),
     "assets": set(),
@@ -137,7 +142,23 @@ RULES = [
     path
     for path in LAYERS
     if layer_of(path)
-    in {"models", "commands", "services", "versions", "drafts", "clones", "undoing", "lists", "policy", "errors", "values", "config"}
+    in {
+        "models",
+        "commands",
+        "services",
+        "versions",
+        "drafts",
+        "clones",
+        "acting",
+        "undoing",
+        "matching",
+        "importing",
+        "lists",
+        "policy",
+        "errors",
+        "values",
+        "config",
+    }
 ]
 
 
@@ -241,7 +262,7 @@ def called(function: str, position: int = 0) -> set[str]:
 
 
 def test_everything_that_is_recorded_has_its_words_and_no_words_are_left_over() -> None:
-    acts = {*called("record"), *called("act"), *called("note"), *called("_note"), *called("end_act", 1), *ENTRIES.values()}
+    acts = {*called("record"), *called("act"), *called("note"), *called("_note"), *called("finish", 1), *ENTRIES.values()}
     assert acts == SENTENCES.keys()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.bulk import services as bulk
+from portal.bulk import acting
 from portal.config import Settings
 from portal.database import connect
 from portal.testing.browser import Browser
@@ -282,7 +282,7 @@ def test_a_row_that_changes_between_the_look_and_the_act_is_left_alone(
     monkeypatch.setattr(finding, "chosen", look_and_lose)
     do(admin, "deactivate", ids(cast.acme.user, cast.acme.user2))
     monkeypatch.undo()
-    assert f"1 × {bulk.CHANGED_MEANWHILE}" in admin.follow().text
+    assert f"1 × {acting.CHANGED_MEANWHILE}" in admin.follow().text
     assert states(owner, cast.acme)["user2"] == ("org_admin", "active")
 
 

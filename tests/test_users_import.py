@@ -9,8 +9,8 @@ from flask import Flask
 
 from portal.auth import passwords
 from portal.config import Settings
-from portal.imports import commands, services
-from portal.imports.commands import COLUMN_OF, matched, suggested
+from portal.imports import commands, importing, services
+from portal.imports.matching import COLUMN_OF, MOST_COLUMNS, matched, suggested
 from portal.jobs import services as jobs
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
@@ -150,7 +150,7 @@ def test_of_a_files_name_its_last_part_is_kept(sent: str, kept: str) -> None:
 
 
 def test_too_many_people_are_refused(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MOST", 3)
+    monkeypatch.setattr(importing, "MOST", 3)
     content = "email\n" + "".join(f"n{one}@x.example\n" for one in range(4))
     assert "This file has 4 lines of people; at most 3" in looked_through(admin, work, content).text
 
@@ -213,7 +213,7 @@ def test_what_is_told_of_a_line_is_short_however_long_the_line_is(admin: Browser
 
 
 def test_a_long_list_of_fates_has_parts(admin: Browser, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "BATCH", 2)
+    monkeypatch.setattr(importing, "BATCH", 2)
     page = looked_through(admin, work, "email\n" + "".join(f"n{one}@x.example\n" for one in range(5)))
     seen, page = [], admin.get(page.select_one("#report a")["href"])
     while True:
@@ -344,7 +344,7 @@ def test_of_two_who_match_a_file_at_once_one_is_told(app: Flask, admin: Browser,
 
 
 def test_files_of_very_many_columns_are_matched_by_their_header_only(admin: Browser, work: Any, owner: Any) -> None:
-    names, cells = ",".join(f"c{one}" for one in range(commands.MOST_COLUMNS)), ",x" * commands.MOST_COLUMNS
+    names, cells = ",".join(f"c{one}" for one in range(MOST_COLUMNS)), ",x" * MOST_COLUMNS
     assert "this one has 101." in upload(admin, f"address,{names}\nmara@x.example{cells}\n", expect=422).fault("file")
     assert number(owner, "uploads") == 0
     page = looked_through(admin, work, f"email,{names}\nmara@x.example{cells}\n")
@@ -463,7 +463,7 @@ def test_nobody_else_uploads_or_sees_a_file(app: Flask, admin: Browser, work: An
 def test_an_organization_fills_no_disk_and_no_queue_with_files(
     app: Flask, admin: Browser, work: Any, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "KEPT", 3 * len(HEADER))
+    monkeypatch.setattr(services, "BYTES_WAITING", 3 * len(HEADER))
     for _ in range(3):
         upload(admin, HEADER)
     assert "Each is deleted once it is imported, or a day after" in upload(

@@ -28,10 +28,11 @@ USED = f"""
 COLUMNS = """
     a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled, a.sort_key,
     a.version, a.published_version"""
+SHARES_OF_IT = "agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id"
 ONE = Reading(f"""
     SELECT {COLUMNS}, a.is_free_agent IS FALSE AND a.owner_tenant_id <> %(tenant)s AS is_shared, {STATE}, {USED},
-        (SELECT bool_or(o.state <> 'ended') FROM agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id
-            AND (o.state IN ('offered', 'accepted') OR o.state = 'ended' AND o.partner IS NOT NULL)) AS is_offered,
+        EXISTS (SELECT FROM {SHARES_OF_IT} AND o.state IN ('offered', 'accepted')) AS is_offered,
+        EXISTS (SELECT FROM {SHARES_OF_IT} AND o.state = 'ended' AND o.partner IS NOT NULL) AS was_shared,
         a.configuration_template::text AS configuration, a.updated_at, a.origin_agent_id, a.origin_version, a.origin_content
     FROM {SOURCE} WHERE a.id = %(agent)s AND ({" OR ".join(f"({whose})" for whose in OWNED.values())})""")
 PAGE = Reading(f"""
@@ -50,7 +51,7 @@ USED_IN = Reading("""
 
 @dataclass(frozen=True)
 class Found:
-    """A page of agents by name: the rows, how many fit in all (None beyond 10,000), and the place to go on from (None at the end)."""
+    """A page of agents by name: the rows, how many fit in all (None beyond COUNTED), and the place to go on from (None at the end)."""
 
     rows: list[Any]
     total: int | None
@@ -62,7 +63,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
 
     `sees_off` lets the reader see agents that are not on, `sees_hidden_free` besides free ones that are not published or withdrawn.
     Rows have id, agent_type, name, description, capabilities, is_free_agent, owner_tenant_id, is_shared, is_active, is_enabled,
-    state (of STATES), version, published_version, conversations (of this organization; more than 10,000 are told as 10,001), last_used_at.
+    state (of STATES), version, published_version, conversations (of this organization, counted up to COUNTED + 1), last_used_at.
     """
     place, _, place_id = (asked.after or "").rpartition(" ")
     if asked.after and not _is_id(place_id):
@@ -86,15 +87,16 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
 
 
 def one(tenant_id: UUID, agent_id: UUID) -> Any:
-    """One agent, free, own or shared, with its configuration (text), updated_at, origin and is_offered; else None.
+    """One agent, free, own or shared, with its configuration (text), updated_at, origin, is_offered and was_shared; else None.
 
-    `is_offered` is true where an offer of it is open or it is shared, false where it once was, None where it never was.
+    `is_offered` is true where an offer of it is open or expired or it is shared, `was_shared` where a share of it is over: both of the
+    own organization's agents only.
     """
     return ONE.one(tenant=tenant_id, agent=agent_id)
 
 
 def number_of_own(tenant_id: UUID) -> int:
-    """How many agents an organization has, withdrawn ones included; counted up to 10,001."""
+    """How many agents an organization has, withdrawn ones included; counted up to COUNTED + 1."""
     return int(NUMBER.one(tenant=tenant_id).number)
 
 

@@ -12,7 +12,7 @@ from portal.agents import clones, comparing, configuration, drafts, finding, ser
 from portal.agents.commands import FindAgents, as_written
 from portal.agents.forms import AgentForm, CloneForm, EditAgentForm, MakeAgentForm
 from portal.agents.models import Agent
-from portal.agents.rows import to_draw
+from portal.agents.rows import counted_in_words, to_draw
 from portal.audit import services as audit
 from portal.audit.sentences import in_words, sentence
 from portal.forms import asked_before, asked_for
@@ -39,6 +39,7 @@ def index(actor: Actor) -> Response:
         "agents/_table.html",
         asked=asked,
         found=found,
+        counted=finding.COUNTED,
         owners=OWNERS,
         states=STATES if administers else {},
         to_draw=to_draw(found.rows, actor, times(), request.query_string.decode("ascii", "ignore")),
@@ -82,6 +83,7 @@ def show(agent: Any, actor: Actor) -> Response:
         "agents/show.html",
         agent=agent,
         told=_told(agent.configuration),
+        conversations=counted_in_words(agent.conversations),
         origin=clones.origin(agent, by=actor) if policy.can_edit_agent(actor, agent) else None,
         clone_form=CloneForm(formdata=None) if policy.can_clone_agent(actor, agent) else None,
         saved=versions.listed(agent, by=actor, limit=VERSIONS)[:VERSIONS] if policy.can_edit_agent(actor, agent) else [],
@@ -130,7 +132,8 @@ def switch(agent: Any, actor: Actor) -> Response:
 @requires(policy.can_edit_agent)
 def withdraw(agent: Any, actor: Actor) -> Response:
     if request.method == "GET":
-        return page("agents/withdraw.html", agent=agent, used=finding.used_in(actor.tenant_id, agent.id))
+        used = finding.used_in(actor.tenant_id, agent.id)
+        return page("agents/withdraw.html", agent=agent, conversations=counted_in_words(agent.conversations), used=used)
     services.withdraw(agent, by=actor)
     return go_to("agents.show", agent_id=agent.id, notice=f"{agent.name} was withdrawn; nobody uses it any more.")
 

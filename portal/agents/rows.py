@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from portal import policy
 from portal.actor import Actor
+from portal.agents.finding import COUNTED
 from portal.signing import csrf_token
 
 SHOWN = 120  # characters of what an agent is for
@@ -48,13 +49,18 @@ def to_draw(agents: Iterable[Any], actor: Actor, tell: Callable[[datetime], Mark
             str(agent.id),
             agent.name,
             _shortened(agent.description or ""),
-            "more than 10,000" if agent.conversations > 10_000 else f"{agent.conversations:,}",
+            counted_in_words(agent.conversations),
             tell(agent.last_used_at) if agent.last_used_at else "never",
             back,
             token,
         )
         told.append((Kind(whose, agent.state, bool(agent.description), refusal), cells))
     return told
+
+
+def counted_in_words(number: int) -> str:
+    """What finding has counted, with thousands separated; from where it does not go on counting, only that there are more."""
+    return f"more than {COUNTED:,}" if number > COUNTED else f"{number:,}"
 
 
 def _shortened(text: str) -> str:

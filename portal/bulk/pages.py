@@ -9,6 +9,7 @@ from portal import policy
 from portal.access import requires
 from portal.actor import Actor
 from portal.bulk import services, undoing
+from portal.bulk.acting import Result
 from portal.bulk.forms import BulkForm, UndoForm
 from portal.bulk.models import BulkAct
 from portal.jobs.models import Job
@@ -30,7 +31,7 @@ def preview(actor: Actor) -> Response:
 @requires(policy.administers_organization)
 def act(actor: Actor) -> Response:
     form = BulkForm()
-    if not form.carry_out(services.act, by=actor):
+    if not form.carry_out(services.run, by=actor):
         return _preview(form, actor, 422)
     return _done(form.result)
 
@@ -45,12 +46,12 @@ def show(act: BulkAct) -> Response:
 @requires(policy.administers_organization)
 def undo(act: BulkAct, actor: Actor) -> Response:
     form = UndoForm()
-    if not form.carry_out(undoing.undo, act, by=actor):
+    if not form.carry_out(services.undo, act, by=actor):
         return _act_page(act, form, 422)
     return _done(form.result)
 
 
-def _done(result: services.Done | Job) -> Response:
+def _done(result: Result | Job) -> Response:
     if isinstance(result, Job):
         return go_to("jobs.show", job_id=result.id)
     left = f" Not changed: {' '.join(result.reasons)}" if result.reasons else ""
@@ -59,8 +60,8 @@ def _done(result: services.Done | Job) -> Response:
 
 def _preview(form: BulkForm, actor: Actor, status: int) -> Response:
     command = getattr(form, "command", None)  # None where what was sent makes none
-    plan = services.plan(command, by=actor) if command else None
-    return page("bulk/preview.html", status=status, form=form, command=command, plan=plan, search=_search(command))
+    seen = services.preview(command, by=actor) if command else None
+    return page("bulk/preview.html", status=status, form=form, command=command, preview=seen, search=_search(command))
 
 
 def _search(command: Any) -> str:

@@ -9,8 +9,9 @@ from portal.access import requires, takes_files
 from portal.actor import Actor
 from portal.errors import NotFound
 from portal.imports import services
-from portal.imports.commands import LARGEST, READ, WORDS
+from portal.imports.commands import LARGEST
 from portal.imports.forms import BeginForm, ColumnsForm, FileForm
+from portal.imports.matching import READ, WORDS
 from portal.imports.models import Upload
 from portal.jobs.models import Job
 from portal.mail import services as mail
@@ -67,7 +68,7 @@ def _page(upload: Upload, form: BeginForm, status: int = 200) -> Response:
     report = job.report if job else None
     number = _part_asked_for()
     fates = services.fates(upload, number) if report else []
-    last = (report["lines"] - 1) // services.BATCH if report else 0
+    last = services.last_part(report) if report else 0
     asks = bool(report and policy.some_ask_for_password(report["roles"]))
     shown: dict[str, Any] = {"job": job, "report": report, "fates": fates, "number": number, "last": last, "asks_for_password": asks}
     return page("imports/show.html", status=status, upload=upload, form=form, **shown)

@@ -4,13 +4,11 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 from uuid_utils.compat import uuid7
 
 from portal import policy
@@ -20,69 +18,24 @@ from portal.auth import services as auth
 from portal.bulk import services as bulk
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.imports.commands import (
-    KEPT,
-    MOST,
-    MOST_COLUMNS,
-    WORDS,
-    BeginImport,
-    Columns,
-    MatchColumns,
-    Person,
-    TakeFile,
-    columns_at,
-    matched,
-    person_of,
-    suggested,
-)
+from portal.imports import importing
+from portal.imports.commands import LARGEST, BeginImport, MatchColumns, TakeFile
+from portal.imports.importing import Line
+from portal.imports.matching import WORDS, Column, Columns, beginning, candidates, demand_few, matched, suggested
 from portal.imports.models import Upload, UploadPart
 from portal.invitations import services as invitations
 from portal.jobs import services as jobs
 from portal.jobs.models import Job
 from portal.jobs.services import Work
 from portal.users import services as users
-from portal.users.models import User, keys_of
-from portal.values import SheetFault, read_csv
 
+BYTES_WAITING = 10 * LARGEST  # bytes of all files that an organization may have waiting
 LIFE = timedelta(days=1)  # of a file that nobody imports
 PART = 512 * 1024  # bytes of a part of a file
-BATCH = 1_000  # people who are written by one statement
 TOLD = 100  # faults that a report names
 NAMED = 20  # faults that a refusal names
-SHOWN = 254  # characters of a cell that is no address
-VALUES = 3  # of each column, to tell what it holds
-CELL = 40  # characters of such a value
 CHECK, IMPORT = "users.import_check", "users.import"
-NOBODY = "There is nobody in this file: it needs a header and a line for each person."
 GONE = "The file is no longer here: it was imported, or its day is over. Upload it again."
-HERE = {
-    "email_key": text("SELECT email_key FROM users WHERE tenant_id = :tenant AND email_key = ANY(CAST(:keys AS text[]))"),
-    "username_key": text("SELECT username_key FROM users WHERE tenant_id = :tenant AND username_key = ANY(CAST(:keys AS text[]))"),
-}
-WHAT = {"email_key": "e-mail address", "username_key": "username"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the file: who is meant, or why it cannot be."""
-
-    number: int
-    cells: list[str]
-    person: Person | None
-    fault: str | None
-
-    @property
-    def email(self) -> str:
-        """As the file has it where nobody could be understood, its beginning only; '' where it has none."""
-        return self.person.email if self.person else "".join(self.cells[:1])[:SHOWN]
-
-
-@dataclass
-class Seen:
-    """The line in which each address and username of the file stands first."""
-
-    email_key: dict[str, int] = field(default_factory=dict)
-    username_key: dict[str, int] = field(default_factory=dict)
 
 
 def upload(tenant_id: UUID, upload_id: UUID) -> Upload | None:
@@ -98,15 +51,15 @@ def take(command: TakeFile, *, by: Actor) -> Job | Upload:
     """
     users.demand_allowed(policy.can_import(by))
     _demand_mailing(command.become, by)
-    header, _ = _beginning(command.file)
+    header, _ = beginning(command.file)
     try:
         places = matched(suggested(header, command.become), header, command.become).places
     except Invalid:
-        _demand_few(header)
+        demand_few(header)
         places = {}
     waiting = select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.tenant_id == by.tenant_id, Upload.expires_at > func.now())
-    if db.session.execute(waiting).scalar_one() + len(command.file) > KEPT:
-        many = f"Files that nobody in your organization has imported yet may have {KEPT:,} bytes (200 MB) together."
+    if db.session.execute(waiting).scalar_one() + len(command.file) > BYTES_WAITING:
+        many = f"Files that nobody in your organization has imported yet may have {BYTES_WAITING:,} bytes (200 MB) together."
         raise Invalid(file=f"{many} With this one they have more. Each is deleted once it is imported, or a day after it was uploaded.")
     kept = {"name": command.name, "size": len(command.file), "become": command.become, "uploaded_by": by.id}
     expires_at = datetime.now(UTC) + LIFE
@@ -122,44 +75,17 @@ def _demand_mailing(become: str, by: Actor) -> None:
         invitations.demand_mailing(by)
 
 
-def _beginning(file: bytes) -> tuple[list[str], list[list[str]]]:
-    """The header and the lines after it that tell what the columns hold; raises Invalid where they cannot be read or nothing is there."""
-    try:
-        records = [cells for _, cells in islice(read_csv(file), 1 + VALUES)]
-    except SheetFault as fault:
-        raise Invalid(file=str(fault)) from None
-    if not records:
-        raise Invalid(file=NOBODY)
-    return records[0], records[1:]
-
-
-def _demand_few(header: list[str]) -> None:
-    if len(header) > MOST_COLUMNS:
-        few = f"Columns are matched by hand in files of at most {MOST_COLUMNS}; this one has {len(header):,}."
-        raise Invalid(file=f"{few} Take away what is not needed, or name what is needed in the header.")
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a file for somebody who matches it: its name, its first values, and what it is thought to hold ('' for nothing)."""
-
-    name: str
-    values: list[str]
-    holds: str
-
-
 def columns(upload: Upload) -> list[Column]:
     """The file's columns; each is thought to hold what was chosen last, else what its name says. Raises Invalid for too many."""
-    header, lines = _beginning(_file(upload.tenant_id, upload.id))
-    _demand_few(header)
+    header, lines = beginning(_file(upload.tenant_id, upload.id))
+    demand_few(header)
     looked = checked(upload)
     if looked:
         held = {place: name for name, place in looked.arguments["columns"].items()}
         holds = [held.get(place, "") for place in range(len(header))]
     else:
         holds = list(suggested(header, upload.become))
-    values = [[cells[place].strip()[:CELL] for cells in lines if cells[place : place + 1]] for place in range(len(header))]
-    return [Column(name.strip()[:CELL], values[place], holds[place]) for place, name in enumerate(header)]
+    return candidates(header, lines, holds)
 
 
 def unclear(upload: Upload, found: list[Column]) -> str | None:
@@ -177,7 +103,7 @@ def match(command: MatchColumns, upload: Upload, *, by: Actor) -> Job:
     Raises Invalid(columns=…) naming what has no column or two, Invalid with the rule, or while the file is looked through or imported.
     """
     users.demand_allowed(policy.can_import(by))
-    header, _ = _beginning(_file(upload.tenant_id, upload.id))
+    header, _ = beginning(_file(upload.tenant_id, upload.id))
     places = matched(command.columns, header, upload.become).places
     _alone(upload, by)
     looked = checked(upload)
@@ -215,14 +141,14 @@ def _file(tenant_id: UUID, upload_id: UUID) -> bytes:
 def check(work: Work) -> dict[str, Any]:
     """The dry run: what would become of each line, kept beside the file; nothing else is written."""
     found, by = _upload_of(work), work.by
-    columns, lines, total = _read(found, by, work)
+    columns, batches, total = _read(found, work)
     told = (UploadPart.tenant_id == by.tenant_id, UploadPart.upload_id == found.id, UploadPart.kind == "fates")
     db.session.execute(delete(UploadPart).where(*told))  # with other columns, of which this is the end
     good: Counter[str] = Counter()
     faults: list[tuple[int, str, str]] = []
     refused = 0
-    for number, batch in enumerate(_in_batches(lines)):
-        _judge(batch, by)
+    for number, batch in enumerate(batches):
+        importing.judge(batch, by)
         fates = [(line.number, line.email, line.fault or f"would be {found.become}", "refused" if line.fault else "good") for line in batch]
         _keep(by, found.id, "fates", number, json.dumps(fates).encode())
         good.update(line.person.role for line in batch if line.person and not line.fault)
@@ -260,6 +186,11 @@ def fates(upload: Upload, number: int) -> list[list[Any]]:
     return list(json.loads(bytes(part))) if part else []
 
 
+def last_part(report: dict[str, Any]) -> int:
+    """The number of the last part of the list, of a job that has looked through the file."""
+    return int(report["lines"] - 1) // importing.BATCH
+
+
 def begin(command: BeginImport, upload: Upload, *, by: Actor) -> Job:
     """Import the file in a job, its columns as they were when it was looked through.
 
@@ -289,25 +220,25 @@ def import_people(work: Work) -> dict[str, Any]:
     """All or nothing: every line is judged anew, by the rules and the accounts of this moment."""
     found, by = _upload_of(work), work.by
     _demand_mailing(found.become, by)
-    _, lines, total = _read(found, by, work)
+    _, batches, total = _read(found, work)
     nobodys = passwords.hashed(secrets.token_urlsafe(32)) if found.become == "deactivated" else None
-    act_id, tally, made, faults, refused = bulk.begin_import(by=by), bulk.Tally(), 0, list[str](), 0
-    for batch in _in_batches(lines):
-        _judge(batch, by)
+    tally, made, faults, refused = bulk.begin_import(by=by), 0, list[str](), 0
+    for batch in batches:
+        importing.judge(batch, by)
         bad = [f"Line {line.number:,}: {line.fault}" for line in batch if line.fault]
         refused, faults = refused + len(bad), [*faults, *bad][:NAMED]
         if not refused:
             people = [line.person for line in batch if line.person]
-            _write(people, nobodys, act_id, tally, by)
+            importing.write(people, nobodys, tally, by)
             made += len(people)
         work.progress(work.pulse.done + len(batch), total)
     if refused:
         more = f" And {refused - NAMED:,} more." if refused > NAMED else ""
         raise Invalid(file=" ".join(faults) + more)
     changes = {"file": [None, found.name], "become": [None, found.become]}
-    bulk.end_import(act_id, tally, changes, by=by)
+    bulk.end_import(tally, changes, by=by)
     db.session.execute(delete(Upload).where(Upload.tenant_id == by.tenant_id, Upload.id == found.id))
-    return {"act": str(act_id), "imported": made, "become": found.become}
+    return {"act": str(tally.act_id), "imported": made, "become": found.become}
 
 
 def _upload_of(work: Work) -> Upload:
@@ -317,86 +248,8 @@ def _upload_of(work: Work) -> Upload:
     return found
 
 
-def _read(found: Upload, by: Actor, work: Work) -> tuple[Columns, Iterator[Line], int]:
-    """The file's columns, its lines and how many they are; raises Invalid for what cannot be read, or is too much."""
-    data = _file(by.tenant_id, found.id)
-    try:
-        total = sum(1 for _ in read_csv(data)) - 1  # every line can be read, or none is looked at
-    except SheetFault as fault:
-        raise Invalid(file=str(fault)) from None
-    if total > MOST:
-        raise Invalid(file=f"This file has {total:,} lines of people; at most {MOST:,} are imported at a time. Divide it.")
-    if total < 1:
-        raise Invalid(file=NOBODY)
-    work.pulse.done = 0
-    work.progress(0, total)
-    records = read_csv(data)
-    _, header = next(records)
-    columns = columns_at(work.arguments["columns"], header)
-    return columns, _understood(records, columns, by), total
-
-
-def _understood(records: Iterator[tuple[int, list[str]]], columns: Columns, by: Actor) -> Iterator[Line]:
-    """Each line by itself and among the lines before it."""
-    seen, may = Seen(), {str(role): policy.can_invite(by, role) for role in policy.LADDER}
-    for number, cells in records:
-        try:
-            person = person_of(cells, columns)
-        except ValueError as fault:
-            place = columns.places["email"]
-            yield Line(number, cells[place : place + 1], None, str(fault))
-            continue
-        allowed = may[person.role]
-        fault_ = None if not isinstance(allowed, policy.Denied) else allowed.reason
-        yield Line(number, cells, person, fault_ or _double(person, number, seen))
-
-
-def _double(person: Person, number: int, seen: Seen) -> str | None:
-    for name, what in WHAT.items():
-        key = getattr(person, name)
-        first = getattr(seen, name).setdefault(key, number) if key else number
-        if first != number:
-            return f"The same {what} stands in line {first:,}."
-    return None
-
-
-def _in_batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    while batch := list(islice(lines, BATCH)):
-        yield batch
-
-
-def _judge(batch: list[Line], by: Actor) -> None:
-    """Each line against the accounts that are here. Two statements."""
-    for name, what in WHAT.items():
-        keys = [key for line in batch if line.person and (key := getattr(line.person, name))]
-        here = set(db.session.execute(HERE[name], {"tenant": by.tenant_id, "keys": keys}).scalars()) if keys else set()
-        for place, line in enumerate(batch):
-            if line.person and not line.fault and getattr(line.person, name) in here:
-                batch[place] = Line(line.number, line.cells, line.person, f"Somebody with this {what} is here already.")
-
-
-def _write(people: list[Person], nobodys: str | None, act_id: UUID, tally: bulk.Tally, by: Actor) -> None:
-    """The accounts, and for those who are invited their invitations and mails; `nobodys` is the hash of a password that nobody knows."""
-    now = datetime.now(UTC)
-    rows: list[dict[str, Any]] = [
-        {
-            "id": uuid7(),
-            "tenant_id": by.tenant_id,
-            "role": person.role,
-            "email": person.email,
-            "email_key": person.email_key,
-            "first_name": person.first_name,
-            "last_name": person.last_name,
-            "username": person.username,
-            "username_key": person.username_key,
-            "hashed_password": nobodys,
-            "is_active": False,
-            "accepted_at": now if nobodys else None,
-            **keys_of(first_name=person.first_name, last_name=person.last_name, username=person.username, email=person.email),
-        }
-        for person in people
-    ]
-    db.session.execute(insert(User.__table__), rows)
-    if nobodys is None:
-        invitations.send_to_many([(row["id"], row["email"]) for row in rows], by=by)
-    bulk.note_import(act_id, [(row["role"], str(row["id"])) for row in rows], "deactivated" if nobodys else "invited", tally, by=by)
+def _read(found: Upload, work: Work) -> tuple[Columns, Iterator[list[Line]], int]:
+    """The file's columns, its lines in batches, and how many they are, which the job's progress is told of."""
+    read = importing.read(_file(work.by.tenant_id, found.id), work.arguments["columns"], work.by)
+    work.progress(0, read[2])
+    return read

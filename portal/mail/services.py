@@ -21,7 +21,7 @@ from portal.mail.servers import NotNow, Refused, Unreachable, post_to
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 LIFE = timedelta(days=7)  # of a mail that says nothing of its own: a week later a welcome is no welcome any more
-KEPT = 30  # days that the outbox knows of a mail after its end; the policy for deleting says the same
+DAYS_KNOWN = 30  # days that the outbox knows of a mail after its end; the policy for deleting says the same
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MailState:
 
 
 NOT_CONFIGURED = MailState("off", "not sent: no mail server is configured")
-FORGOTTEN = MailState("off", f"no longer known: its end was more than {KEPT} days ago")
+FORGOTTEN = MailState("off", f"no longer known: its end was more than {DAYS_KNOWN} days ago")
 
 
 @cache

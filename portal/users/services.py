@@ -22,9 +22,10 @@ from portal.users.commands import ChangeRole, ChooseColumns, HandOver, RemoveUse
 from portal.users.models import TAKEN, Role, User
 from portal.values import email_key, folded, username_key
 
-KEPT = {"created_at", "updated_at", "accepted_at", "last_sign_in_at", "removed_at"}  # of what may be empty: when the account was what
+# Of what may be empty: when the account was what.
+TIMES_KEPT = {"created_at", "updated_at", "accepted_at", "last_sign_in_at", "removed_at"}
 # What becomes empty when somebody is removed: everything else, also what another revision adds.
-ERASED = tuple(name for name, column in User.__table__.columns.items() if column.nullable and name not in KEPT)
+ERASED = tuple(name for name, column in User.__table__.columns.items() if column.nullable and name not in TIMES_KEPT)
 
 STILL_ACTS = "SELECT true FROM users WHERE tenant_id = :tenant AND id = :me AND role = :role AND is_active"
 # By what they handed out while they might, people who no longer may would come back: under another name, or under somebody else's.

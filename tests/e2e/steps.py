@@ -1,9 +1,10 @@
 """What several browser tests do: sign in, look whether a page is sound, and how it is looked at."""
 
+from collections.abc import Callable
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import NARROW, WIDE
 
@@ -35,3 +36,19 @@ def sign_in(page: Page, person: Any) -> None:
     page.get_by_label("Password", exact=True).fill(person.password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def held_back(page: Page, url: str, ask: Callable[[], object]) -> Callable[[], None]:
+    """`ask` for something at `url` that does not come until what is returned is called."""
+    held: list[Route] = []
+    let_through: list[bool] = []
+    page.route(url, lambda route: route.continue_() if let_through else held.append(route))
+    with page.expect_request(url):
+        ask()
+
+    def let_go() -> None:
+        let_through.append(True)
+        for route in held:
+            route.continue_()
+
+    return let_go

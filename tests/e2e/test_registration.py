@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from portal.testing.cast import PASSWORD
 from tests.e2e.conftest import NARROW, Open
-from tests.e2e.steps import LOOKS, overflow, sound
+from tests.e2e.steps import LOOKS, held_back, overflow, sound
 
 ORGANIZATIONS = [
     {
@@ -79,6 +79,45 @@ def test_changing_the_country_swaps_the_fields_and_loses_nothing(tab: Open) -> N
     expect(page.locator("#admin_password")).to_have_value(PASSWORD)
     page.get_by_label("Country", exact=True).select_option(label="Ireland")
     expect(page.get_by_label("Eircode")).to_have_value("D13 X285")
+
+
+def test_what_is_typed_while_another_countrys_fields_are_on_their_way_stays(tab: Open) -> None:
+    page = tab()
+    page.goto("/register")
+    country = page.get_by_label("Country", exact=True)
+    choose_country(page, "Ireland")
+    page.get_by_label("Town or city").fill("Dublin")
+    page.get_by_label("Eircode").fill("D13 X285")
+    let_go = held_back(page, "**/register/address", lambda: country.select_option(label="Hong Kong"))
+    page.get_by_label("County").select_option(label="Co. Dublin")  # a choice of Ireland's only
+    page.get_by_label("Townland").fill("Baldoyle")  # Hong Kong has no such field
+    page.get_by_label("Eircode").fill("D13 X286")  # nor this one, which held something before
+    street = page.get_by_label("Street address")
+    street.click()
+    page.keyboard.type("4 Road")
+    for _ in "Road":
+        page.keyboard.press("ArrowLeft")
+    let_go()
+    expect(page.locator("#address-fields")).to_have_attribute("data-announce", re.compile("Hong Kong"))
+    expect(street).to_be_focused()
+    page.keyboard.type("Harbour ")
+    expect(street).to_have_value("4 Harbour Road")
+    expect(page.get_by_label("District")).to_have_value("Dublin")
+    expect(page.get_by_label("Area")).to_have_value("Co. Dublin")
+    expect(page.get_by_label("Area").locator(":checked")).to_have_text("Co. Dublin (not in this list)")
+    choose_country(page, "Ireland")
+    for label, typed in {"Street address": "4 Harbour Road", "County": "Co. Dublin", "Townland": "Baldoyle", "Eircode": "D13 X286"}.items():
+        expect(page.get_by_label(label)).to_have_value(typed)
+
+
+def test_a_region_typed_while_the_list_of_regions_is_on_its_way_is_chosen_in_it(tab: Open) -> None:
+    page = tab()
+    page.goto("/register")
+    choose_country(page, "Costa Rica")
+    let_go = held_back(page, "**/register/address", lambda: page.get_by_label("Country", exact=True).select_option(label="United States"))
+    page.get_by_label("Province").fill("california")
+    let_go()
+    expect(page.get_by_label("State")).to_have_value("CA")
 
 
 def test_refused_answers_are_said_beside_their_fields_and_focus_is_on_the_faults(tab: Open, picture: Callable[..., None]) -> None:
@@ -201,8 +240,7 @@ def fill_in(page: Page, organization: dict[str, Any]) -> None:
     page.get_by_label("Instructions for your agents").fill("We speak quietly and never hurry anybody.")
     country = page.get_by_label("Country", exact=True)
     if country.evaluate("select => select.selectedOptions[0].textContent") != organization["country"]:
-        country.select_option(label=organization["country"])
-        expect(page.locator("#address-fields")).to_have_attribute("data-announce", re.compile(organization["country"]))
+        choose_country(page, organization["country"])
     for key, value in organization["address"].items():
         control = page.locator(f"[name='address-{key}']")
         expect(control).to_be_visible()
@@ -222,3 +260,8 @@ def fill_in(page: Page, organization: dict[str, Any]) -> None:
     page.locator("#admin_password").fill(PASSWORD)
     if page.locator(".needs-script").first.is_visible():
         expect(page.locator("#password-strength")).not_to_be_empty()  # nobody clicks while the page still answers
+
+
+def choose_country(page: Page, name: str) -> None:
+    page.get_by_label("Country", exact=True).select_option(label=name)
+    expect(page.locator("#address-fields")).to_have_attribute("data-announce", re.compile(name))

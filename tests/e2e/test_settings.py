@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import NARROW, WIDE, Open
-from tests.e2e.steps import overflow, sign_in, sound
+from tests.e2e.steps import held_back, overflow, sign_in, sound
 
 
 def test_two_editors_meet_and_no_word_is_lost(tab: Open, cast: SimpleNamespace, picture: Callable[[Page, str], None]) -> None:
@@ -40,6 +40,21 @@ def test_choosing_a_country_swaps_the_fields(tab: Open, cast: SimpleNamespace) -
     page.goto("/settings")
     page.get_by_label("Country", exact=True).select_option(label="Japan")
     expect(page.get_by_label("Prefecture")).to_be_visible()
+
+
+def test_what_is_typed_while_another_countrys_fields_are_on_their_way_is_saved(tab: Open, cast: SimpleNamespace) -> None:
+    page = tab()
+    sign_in(page, cast.acme.admin)
+    page.goto("/settings")
+    page.get_by_label("Country", exact=True).select_option(label="Ireland")
+    let_go = held_back(page, "**/settings/address", lambda: page.get_by_label("Country", exact=True).select_option(label="Hong Kong"))
+    page.get_by_label("Street address").fill("1 Queen's Road Central")
+    let_go()
+    page.get_by_label("Area").select_option(label="Hong Kong Island")
+    page.get_by_label("District").fill("Central")
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.locator("body")).to_contain_text("Saved.")
+    expect(page.get_by_label("Street address")).to_have_value("1 Queen's Road Central")
 
 
 @pytest.mark.parametrize(("size", "dark"), [(WIDE, False), (WIDE, True), (NARROW, False)], ids=["light-wide", "dark-wide", "light-narrow"])

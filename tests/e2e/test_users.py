@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.crowd import INVITED, NOW, REMOVED, person, put
 from tests.e2e.conftest import NARROW, WIDE, Open
-from tests.e2e.steps import LOOKS, overflow, sign_in, sound
+from tests.e2e.steps import LOOKS, held_back, overflow, sign_in, sound
 from tests.e2e.test_many_users import FIRST, LAST
 from tests.e2e.test_registration import register
 
@@ -60,6 +60,19 @@ def change_role(page: Page, name: str, role: str) -> Locator:
 
 def counted(page: Page) -> Locator:
     return page.locator(".counted [role=status]")
+
+
+def test_who_is_selected_while_an_answer_is_on_its_way_stays_selected(users: Page) -> None:
+    page = users
+    page.goto("/users?rows=100")
+    let_go = held_back(page, "**/users?*", lambda: page.get_by_role("link", name="E-mail").click())
+    page.get_by_label("Select Seán Ó Briain").check()
+    page.get_by_label("Many at once").select_option(label="Deactivate")
+    let_go()
+    expect(page.locator("#users th[aria-sort=ascending]")).to_contain_text("E-mail")
+    expect(page.get_by_label("Select Seán Ó Briain")).to_be_checked()
+    expect(page.locator("[name=users]:checked")).to_have_count(1)
+    expect(page.get_by_label("Many at once")).to_have_value("deactivate")
 
 
 def test_people_are_found_while_typing_filtered_and_sorted(users: Page, picture: Callable[[Page, str], None]) -> None:
