@@ -3,9 +3,8 @@
 Whatever is done with an agent begins with a look at it, and most of that was planning: row level security has a statement planned anew
 each time. So `find_agent` keeps its plan. It acts with the rights of whoever asks, and row level security is asked as before.
 
-A configuration of 64 KiB cost several milliseconds to compress, more than anything else about saving it. Texts that are too long for
-their row are now kept as they are, of versions and of what is published; those that stand there already stay compressed and are read
-as ever.
+Compressing a configuration of 64 KiB took up to a third of the database's work of saving it. Texts that are too long for their row are
+now kept as they are, of versions and of what is published; those that stand there already stay compressed and are read as ever.
 """
 
 from alembic import op
