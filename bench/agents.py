@@ -20,7 +20,6 @@ from bench.load import Visitor, load
 from bench.report import Table, told, verdict
 from bench.users import Figures, Question, Server, statements_of, status_of
 from portal.agents.commands import as_written
-from portal.agents.finding import OWNED
 from portal.database import connect
 from portal.database.cluster import Instance
 from portal.testing import Browser
@@ -151,7 +150,7 @@ def _all_questions(asked: Asked) -> dict[str, Question]:
         "search “a”: a single letter": {"q": "a"},
         "search “nothing of the kind”: nobody": {"q": "nothing of the kind"},
         f"only what can do “{PHRASES[3]}”": {"capability": PHRASES[3]},
-        **{f"only {owner}": {"owner": owner} for owner in OWNED if owner != "own"},
+        **{f"only {owner}": {"owner": owner} for owner in ("free", "shared")},
         **{f"only {state}": {"state": state} for state in ("on", "off", "unpublished", "withdrawn")},
     }
 

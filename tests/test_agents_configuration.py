@@ -340,6 +340,32 @@ def test_what_cannot_be_kept_is_refused_beside_its_field(name: str, typed: str, 
     assert refused.value.fields == {"configuration" if "KiB" in sentence else name: sentence}
 
 
+def test_a_secret_is_told_beside_its_field_together_with_wrong_values_and_before_the_size() -> None:
+    secret = "AKIA" + "A" * 16
+    for typed, beside in (
+        ({"greeting": secret, "temperature": "9", "tools": secret}, {"greeting", "temperature", "tools"}),
+        ({"greeting": secret, "instructions": "x" * 66_000}, {"greeting"}),
+        ({"greeting": "", "model": secret}, {"model"}),
+    ):
+        with pytest.raises(Invalid) as refused:
+            merged('{"greeting": "Good day"}', typed)
+        assert set(refused.value.fields) == beside
+        assert all("secret" in sentence for name, sentence in refused.value.fields.items() if name != "temperature")
+
+
+@pytest.mark.parametrize("char", ["\x08", "\x1f", "\x7f", "\x80", "\x9f", "\ud83d"])
+def test_what_a_browser_does_not_send_back_is_neither_taken_nor_shown(char: str) -> None:
+    with pytest.raises(Invalid, match="Some answers") as refused:
+        merged("{}", {"greeting": f"Good\u20ac{char}"})
+    assert f"U+{ord(char):04X}" in refused.value.fields["greeting"]
+    assert shown(json.dumps({"greeting": f"Good\u20ac{char}"}))["greeting"] is None
+
+
+@pytest.mark.parametrize("char", ["\t", "\n", "\xa0", "\xbf", "\xc2", "\ud55c", "\U0001f56f"])
+def test_what_a_browser_sends_back_is_taken_and_shown(char: str) -> None:
+    assert shown(merged("{}", {"greeting": f"Good{char} day"}))["greeting"] == f"Good{char} day"
+
+
 def test_all_faults_are_told_at_once_and_old_ones_only_where_they_were_touched() -> None:
     written = '{"temperature": 9, "limits": {"turns": 0}}'
     assert merged(written, {"temperature": "9", "limits.turns": "5"}) == written.replace(": 0", ": 5")

@@ -103,6 +103,8 @@ def test_what_is_only_saved_waits_and_nobody_else_sees_it(app: Flask, admin: Bro
     save(admin, own, name="Waiting", comment="for the spring")
     assert published(owner, own) == (1, 2)
     assert saved(owner, own) == [(1, "CANARY-acme", None, None), (2, "Waiting", "for the spring", None)]
+    touched = "SELECT updated_at = saved_at FROM agents JOIN agent_versions ON agent_id = id AND number = version WHERE id = %s"
+    assert one(owner, touched, own)
     page = admin.follow()
     assert "Version 2 was saved; version 1 stays in use." in page.text
     assert page.heading == "CANARY-acme"
@@ -121,6 +123,14 @@ def test_saved_and_published_is_in_use_at_once(app: Flask, admin: Browser, cast:
     assert "Version 2 was saved and is in use." in admin.follow().text
     assert listed(Browser(app).sign_in(cast.acme.user).get("agents.index", q="in_use")) == ["In use"]
     assert noted(owner, own) == ["agent_changed", "agent_published"]
+
+
+def test_a_long_configuration_is_kept_uncompressed_and_comes_back(admin: Browser, owner: Any, own: str) -> None:
+    written = f'{{"greeting": "{"Good day. " * 3_000}"}}'
+    save(admin, own, view="json", publish="y", configuration=written)
+    assert opened(admin, own)["configuration"] == written
+    for table, column in (("agent_versions", "configuration"), ("agents", "configuration_template")):
+        assert one(owner, f"SELECT max(pg_column_size({column})) FROM {table}") >= len(written)
 
 
 def test_nothing_changed_makes_no_version(admin: Browser, owner: Any, own: str) -> None:

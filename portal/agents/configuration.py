@@ -25,6 +25,8 @@ LANGUAGE = re.compile(
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 # What a browser does not send back as it was shown; line breaks come back, as breaks of its own.
 UNSENT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+UNSENT_BYTES = bytes(byte for byte in range(128) if UNSENT.match(chr(byte)))
+UNSENT_LATER = re.compile(b"\xc2[\x80-\x9f]"), re.compile(b"\xed[\xa0-\xbf]")  # as UTF-8 writes the others
 
 
 class Number(str):
@@ -218,16 +220,17 @@ def merged(written: str, typed: Mapping[str, str | None]) -> str:
     changes = dict(_changes(written, typed))
     if not changes:
         return written
-    refused = {field.name: fault for field, text in changes.items() if (fault := _typing_fault(text))}
-    said = {field.path: _json(field, text) for field, text in changes.items() if field.name not in refused and text}
-    refused |= {".".join(_names(path)): sentence for path, sentence in _faults(_object(said))}
-    if refused:
-        raise Invalid(fields=refused)
+    refused = {field.name for field, text in changes.items() if _unsent(text)}
+    values = {field: _value_of(field, text) for field, text in changes.items() if field.name not in refused and text}
+    wrong = {".".join(_names(path)): sentence for path, sentence in _faults(_object(values))}
+    if refused or wrong:
+        raise Invalid(fields={**wrong, **_faults_of_texts(changes)})
+    said = {field.path: _json(value, changes[field]) for field, value in values.items()}
     result = _tidied(rewritten(written, {**said, **{field.path: None for field, text in changes.items() if not text}}), changes)
     try:
         read_configuration(result)
-    except ValueError as fault:
-        raise Invalid(configuration=str(fault)) from None
+    except ValueError as fault:  # what one of the texts holds is told beside its field
+        raise Invalid(fields=_faults_of_texts(changes) or {"configuration": str(fault)}) from None
     return result
 
 
@@ -281,8 +284,9 @@ def _is_unsent(text: str, *, of: str) -> bool:
 
 
 def _unsent(text: str) -> re.Match[str] | None:
-    """The first that a browser does not send back; of a text that can be printed this is known many times quicker."""
-    if text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
+    """The first that a browser does not send back; that there is none is known many times quicker."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded.translate(None, UNSENT_BYTES)) == len(encoded) and not any(later.search(encoded) for later in UNSENT_LATER):
         return None
     return UNSENT.search(text)
 
@@ -314,11 +318,20 @@ def _typing_fault(text: str) -> str | None:
     return f"{fault[0].upper()}{fault[1:]}." if fault else None
 
 
-def _json(field: Setting, text: str) -> str:
-    """What was typed as JSON; what is no number stays a text, which the model refuses."""
+def _faults_of_texts(changes: Mapping[Setting, str]) -> dict[str, str]:
+    return {field.name: fault for field, text in changes.items() if (fault := _typing_fault(text))}
+
+
+def _value_of(field: Setting, text: str) -> Any:
+    """What was typed as a value; what is no number stays a text, which the model refuses."""
     if field.kind.endswith("number") and NUMBER.fullmatch(text):
-        return text
-    return json.dumps(text.split("\n") if field.kind == "lines" else text, ensure_ascii=False)
+        return json.loads(text)
+    return text.split("\n") if field.kind == "lines" else text
+
+
+def _json(value: Any, text: str) -> str:
+    """A value as JSON; numbers as they were typed."""
+    return text if isinstance(value, int | float) else json.dumps(value, ensure_ascii=False)
 
 
 def _faults(read: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -330,14 +343,14 @@ def _faults(read: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield tuple(int(part) if part.isdecimal() else part for part in location), sentence
 
 
-def _object(said: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
-    """What values say, given as JSON by their paths."""
+def _object(values: Mapping[Setting, Any]) -> dict[str, Any]:
+    """What these fields hold, as one object."""
     found: dict[str, Any] = {}
-    for path, text in said.items():
+    for field, value in values.items():
         holder = found
-        for key in path[:-1]:
+        for key in field.path[:-1]:
             holder = holder.setdefault(key, {})
-        holder[path[-1]] = json.loads(text)
+        holder[field.path[-1]] = value
     return found
 
 

@@ -13,30 +13,15 @@ COUNTED = 10_000  # no count goes further
 IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")  # in use: published and not withdrawn
 STATE = """CASE WHEN NOT a.is_active THEN 'withdrawn' WHEN a.published_version IS NULL THEN 'unpublished'
         WHEN a.is_enabled AND coalesce(s.is_on, true) THEN 'on' ELSE 'off' END AS state"""
-SHARED = "a.id IN (SELECT shares.agent_id FROM agent_shares AS shares WHERE shares.partner = %(tenant)s AND shares.state = 'accepted')"
-OWNED = {
-    "own": "a.owner_tenant_id = %(tenant)s",
-    "free": "a.owner_tenant_id IS NULL AND a.is_free_agent",
-    "shared": f"a.owner_tenant_id <> %(tenant)s AND {SHARED}",
-}
-SOURCE = "agents a LEFT JOIN tenant_agents s ON s.tenant_id = %(tenant)s AND s.agent_id = a.id"
 USED = f"""
     (SELECT count(*) FROM (SELECT FROM conversation_agents c WHERE c.tenant_id = %(tenant)s AND c.agent_id = a.id LIMIT {COUNTED + 1})
      AS counted) AS conversations,
     (SELECT max(c.added_at) FROM conversation_agents c WHERE c.tenant_id = %(tenant)s AND c.agent_id = a.id) AS last_used_at"""
 
-COLUMNS = """
-    a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled, a.sort_key,
-    a.version, a.published_version"""
-SHARES_OF_IT = "agent_shares o WHERE o.tenant_id = %(tenant)s AND o.agent_id = a.id"
-ONE = Reading(f"""
-    SELECT {COLUMNS}, a.is_free_agent IS FALSE AND a.owner_tenant_id <> %(tenant)s AS is_shared, {STATE}, {USED},
-        EXISTS (SELECT FROM {SHARES_OF_IT} AND o.state IN ('offered', 'accepted')) AS is_offered,
-        EXISTS (SELECT FROM {SHARES_OF_IT} AND o.state = 'ended' AND o.partner IS NOT NULL) AS was_shared,
-        a.configuration_template::text AS configuration, a.updated_at, a.origin_agent_id, a.origin_version, a.origin_content
-    FROM {SOURCE} WHERE a.id = %(agent)s AND ({" OR ".join(f"({whose})" for whose in OWNED.values())})""")
+ONE = Reading("SELECT * FROM find_agent(%(tenant)s, %(agent)s)")
 PAGE = Reading(f"""
-    SELECT {COLUMNS}, f.is_shared, {STATE}, {USED}, f.total
+    SELECT a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled,
+        a.sort_key, a.version, a.published_version, f.is_shared, {STATE}, {USED}, f.total
     FROM find_agents(%(words)s, %(capability)s, %(own)s, %(free)s, %(shared)s, %(place)s, %(place_id)s, %(limit)s) AS f
     JOIN agents a ON a.id = f.id AND (a.owner_tenant_id = %(tenant)s OR a.is_free_agent OR f.is_shared)
     LEFT JOIN tenant_agents s ON s.tenant_id = %(tenant)s AND s.agent_id = a.id

@@ -44,11 +44,13 @@ class AgentForm(ModelForm):
 
     def typed(self) -> dict[str, Any]:
         self.refused = {}
-        if self.drawn.data != self._digest():
+        if self.view.data == "form" and self.drawn.data != self._digest():
             self.view.data = "json"
         if self.view.data == "form":
-            self.configuration.data = self._merged()
-            self.drawn.data = self._digest()
+            document = self._merged()
+            if document != self.configuration.data:
+                self.configuration.data = document
+                self.drawn.data = self._digest()
         return super().typed()
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
 
 from portal import policy
 from portal.actor import Actor
@@ -33,6 +34,7 @@ ONE = Reading(f"""
     FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
 LOCK = select(Agent).where(Agent.id == bindparam("agent")).with_for_update().execution_options(populate_existing=True)
 ADD = insert(AgentVersion.__table__)
+COUNT = update(Agent.__table__).where(Agent.id == bindparam("agent")).values(version=bindparam("number"), updated_at=func.now())
 NO_SUCH = "There is no such version of this agent."
 TAKEN_SINCE = (
     "Version {number:,}, which was saved last, has the type {agent_type}, which another active agent of yours has by now. "
@@ -152,10 +154,12 @@ def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, r
     """The next version of an agent that nobody else can change now. Raises Invalid where its type is taken, or where it has MOST."""
     if of.version >= MOST:
         raise Invalid(f"This agent has {MOST:,} versions, and more are not kept. Clone it, and go on with the clone.")
-    of.version += 1
     if of.published_version is None:
+        of.version += 1
         _say(of, content)
-    flush(of.agent_type)
+    else:  # the row says what is published, and only counts this one
+        set_committed_value(of, "version", of.version + 1)
+        db.session.execute(COUNT, {"agent": of.id, "number": of.version})
     db.session.execute(ADD, _row(of, content, by) | {"comment": comment, "restored_from": restored_from})
 
 

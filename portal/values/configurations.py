@@ -32,6 +32,17 @@ SECRETS = [
 # Tokens that carry a signature, in the group. The first part is taken without the others too: else each that begins within a long one
 # would read all of it again.
 SIGNED = re.compile(r"eyJ(?<=\beyJ)[A-Za-z0-9_-]{10,}(\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10})?")
+# What the bytes of a document hold wherever one of its texts holds a secret or half a character, as long as nothing is escaped by its
+# number; that they hold it says little. What stands before a secret may be escaped: nothing is asked about it.
+PERHAPS = [
+    re.compile(pattern)
+    for pattern in (
+        *(secret.pattern.replace(r"\b", "").encode() for secret in SECRETS),
+        rb"J(?<=eyJ)[A-Za-z0-9_-]{10}",
+        rb"\\u",
+        b"\xed[\xa0-\xbf]",
+    )
+]
 # What the parser of the standard library says, as people are told it.
 SENTENCES = {
     "Expecting value": "a value is missing here",
@@ -102,7 +113,7 @@ def read_configuration(written: str) -> dict[str, Any]:
         raise ValueError(f"{line_and_column(written, bare.find(str(fault)))}: {fault} is no number of JSON.") from None
     if not isinstance(found, dict):
         raise ValueError("Line 1, column 1: the document has to be an object, in braces.")
-    for at, place, sentence in _faults(written) if keys.any_twice or keys.count > MOST_KEYS or _is_faulty(found) else ():
+    for at, place, sentence in _faults(written) if keys.any_twice or keys.count > MOST_KEYS or _is_faulty(found, encoded) else ():
         raise ValueError(f"{line_and_column(written, at)}{f' ({place})' if place else ''}: {sentence}.")
     return found
 
@@ -130,22 +141,27 @@ def _unless_long(read: Callable[[str], float]) -> Callable[[str], float]:
     return lambda digits: read(digits) if len(digits) <= LONGEST_NUMBER else math.inf
 
 
-def _is_faulty(found: dict[str, Any]) -> bool:
-    """Whether `_faults` finds something besides keys; without its place this is known many times quicker."""
+def _is_faulty(found: dict[str, Any], encoded: bytes) -> bool:
+    """Whether `_faults` finds something besides keys in what was read and encoded; without its place this is known many times quicker."""
+    read_texts = any(perhaps.search(encoded) for perhaps in PERHAPS)
     inside: list[Any] = [found]
     texts: list[str] = []
     for _level in range(DEEPEST):
         values: list[Any] = []
         for part in inside:
-            if type(part) is dict:
+            if type(part) is dict and read_texts:
                 texts += part
             values += part.values() if type(part) is dict else part
-        if math.inf in values or -math.inf in values:
-            return True
         kinds = set(map(type, values))
-        texts += [value for value in values if type(value) is str] if str in kinds else []
+        if float in kinds and _holds_infinite(values if len(kinds) == 1 else [value for value in values if type(value) is float]):
+            return True
+        texts += [value for value in values if type(value) is str] if read_texts and str in kinds else []
         inside = [value for value in values if type(value) in (dict, list)] if kinds & {dict, list} else []
-    return bool(inside) or fault_of_text("\n".join(texts)) is not None
+    return bool(inside) or (read_texts and fault_of_text("\n".join(texts)) is not None)
+
+
+def _holds_infinite(numbers: list[float]) -> bool:
+    return not math.isfinite(sum(numbers)) and any(map(math.isinf, numbers))
 
 
 def _faults(written: str) -> Iterator[tuple[int, str, str]]:
@@ -183,11 +199,13 @@ def _fault_of(token: str) -> str | None:
 
 def fault_of_text(text: str) -> str | None:
     """Why a text cannot be kept; None where it can."""
-    if "\x00" in text:
+    encoded = text.encode("utf-8", "surrogatepass")
+    if b"\x00" in encoded:
         return "a text holds U+0000, which cannot be kept"
-    if any(secret.search(text) for secret in SECRETS) or any(found[1] for found in SIGNED.finditer(text)):
+    perhaps = any(one.search(encoded) for one in PERHAPS)
+    if perhaps and (any(secret.search(text) for secret in SECRETS) or any(found[1] for found in SIGNED.finditer(text))):
         return "this looks like a secret key. Whoever sees the agent reads this; keys belong into the settings of the server"
-    return "a text holds half a character (a lone surrogate)" if _holds_half(text) else None
+    return "a text holds half a character (a lone surrogate)" if perhaps and _holds_half(text) else None
 
 
 def _holds_half(text: str) -> bool:

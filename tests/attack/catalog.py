@@ -85,6 +85,7 @@ FUNCTIONS = {
     "find_agents(text[],text,text[],text[],text[],text,uuid,integer) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp plan_cache_mode=force_generic_plan max_parallel_workers_per_gather=0"
     " enable_seqscan=off",
+    "find_agent(uuid,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "organizations_of(text) of portal_owner, for portal_owner portal_worker, SECURITY DEFINER search_path=pg_catalog, pg_temp",
     "sees_agent(uuid,boolean,uuid,integer) of portal_owner, for portal_app portal_owner portal_platform",
     "edits_agent(uuid) of portal_owner, for portal_app portal_owner portal_platform",
