@@ -207,9 +207,11 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
 
     Raises SettingsRefused naming every fault.
     """
+    found: dict[str, Any] = {}
     filed = dotenv_values(env_file) if env_file and os.access(env_file, os.R_OK) else {}
-    given = {**{name: value for name, value in filed.items() if value}, **{name: value for name, value in os.environ.items() if value}}
-    found = {name: given[name.upper()] for name in Settings.model_fields if name.upper() in given}
+    for given in (filed, os.environ):
+        folded = {name.lower(): value for name, value in sorted(given.items(), reverse=True) if value}  # capitals come last, and count
+        found |= {name: folded[name] for name in Settings.model_fields if name in folded}
     try:
         return Settings(**{**found, **overrides})
     except ValidationError as error:

@@ -1,11 +1,10 @@
 """Flask as the portal uses it."""
 
+import re
 from binascii import a2b_qp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -15,11 +14,12 @@ from portal.rendering import Templates
 from portal.signing import Sessions
 
 AS_QUOTED_PRINTABLE = bytes.maketrans(b"+%", b" =")
+STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 MOST_FIELDS = 5_000  # of a form that is no multipart; the largest names 1,000 accounts
 
 
 class FormParser(FormDataParser):
-    """Werkzeug's, which takes each encoded sign of a document by itself: here a field is decoded at once.
+    """Werkzeug's, which takes each encoded sign of a document by itself: here a field is decoded at once, and what is no UTF-8 is U+FFFD.
 
     Raises RequestEntityTooLarge for more than MOST_FIELDS: werkzeug would take seconds for a body of nothing but empty ones.
     """
@@ -28,18 +28,20 @@ class FormParser(FormDataParser):
         sent = stream.read()
         if sent.count(b"&") >= MOST_FIELDS:
             raise RequestEntityTooLarge
-        if not sent.isascii() or b"\n" in sent or b"\r" in sent:  # as no browser sends it
-            return super()._parse_urlencoded(BytesIO(sent), *how)
         fields = [field.partition(b"=") for field in sent.split(b"&") if field]
         return stream, self.cls([(_decoded(name), _decoded(value)) for name, _, value in fields]), self.cls()
 
 
 def _decoded(sent: bytes) -> str:
-    """What an encoded text of ASCII without line breaks says. Read as quoted-printable, which differs from it in two signs only."""
-    plain = a2b_qp(sent.replace(b"=", b"=3D").translate(AS_QUOTED_PRINTABLE))
-    if len(plain) != len(sent) - 2 * sent.count(b"%"):  # a % that begins no sign
-        plain = unquote_to_bytes(sent.replace(b"+", b" "))
-    return plain.decode(errors="werkzeug.url_quote")
+    """What an encoded text says. Read as quoted-printable, which differs from it in two signs, and in what a % means that begins none."""
+    plain = a2b_qp(_quoted(sent))
+    if len(plain) != len(sent) - 2 * sent.count(b"%") or b"\n" in sent or b"\r" in sent:
+        plain = a2b_qp(_quoted(STRAY.sub(b"%25", sent)))
+    return plain.decode(errors="replace")
+
+
+def _quoted(sent: bytes) -> bytes:
+    return sent.replace(b"=", b"=3D").translate(AS_QUOTED_PRINTABLE)
 
 
 class PortalRequest(Request):

@@ -102,28 +102,34 @@
   // What was typed after a request had left is newer than what its answer brings: it stays, with the caret, in the field of the same name.
   const isTick = ({ type }) => type === "checkbox" || type === "radio";
   const typedInto = (control) => (isTick(control) ? control.checked : control.value);
-  const fieldOf = (control) => JSON.stringify([control.form?.getAttribute("action"), control.name, isTick(control) && control.value]);
+  const fieldOf = (control) => JSON.stringify([control.form.getAttribute("action"), control.name, isTick(control) && control.value]);
   const fieldsIn = (within) =>
-    [...within.querySelectorAll("input[name]:not([type=file]), select[name], textarea[name]")].map((control) => [fieldOf(control), control]);
+    [...within.querySelectorAll("input[name]:not([type=file], [type=password]), select[name], textarea[name]")]
+      .filter(({ form }) => form?.hasAttribute("action"))
+      .map((control) => [fieldOf(control), control]);
   const whenAsked = new WeakMap(); // for each request: the controls that its answer will replace, and what stood in them when it left
 
   // A choice may lack what was typed while its field was free text: it takes the option of that name, or a further one, as the server does.
-  const choose = (select, typed) => {
-    const named = [...select.options].find(({ value, text }) => [value, text].some((word) => word.toLowerCase() === typed.toLowerCase()));
+  const choose = (select, old) => {
+    const chosen = old.selectedOptions?.[0]?.text; // of another list, whose values may mean something else here
+    const word = (chosen ?? old.value).toLowerCase();
+    const named = [...select.options].find(({ value, text }) => text.toLowerCase() === word || (chosen === undefined && value.toLowerCase() === word));
     if (named) named.selected = true;
-    else select.add(new Option(`${typed} (not in this list)`, typed, true, true), 1);
+    else select.add(new Option(`${chosen ?? old.value} (not in this list)`, chosen ?? old.value, true, true), 1);
   };
   const typeAgain = (control, old) => {
     if (isTick(control)) control.checked = old.checked;
-    else if (control.matches("select")) choose(control, old.value);
+    else if (control.matches("select")) choose(control, old);
     else control.value = old.value;
     const carets = [control, old].every(({ selectionStart }) => Number.isInteger(selectionStart));
     if (carets && control === document.activeElement) control.setSelectionRange(old.selectionStart, old.selectionEnd);
   };
   const keepTyped = (request, swapped) => {
-    const fields = new Map(fieldsIn(swapped));
-    for (const { field, control, typed } of whenAsked.get(request) ?? [])
-      if (typedInto(control) !== typed && !control.isConnected && fields.has(field)) typeAgain(fields.get(field), control);
+    const fields = Map.groupBy(fieldsIn(swapped), ([field]) => field);
+    for (const { field, control, typed } of whenAsked.get(request) ?? []) {
+      const [same, another] = fields.get(field) ?? [];
+      if (typedInto(control) !== typed && !control.isConnected && same && !another) typeAgain(same[1], control);
+    }
   };
 
   document.addEventListener("htmx:config:request", (event) => {

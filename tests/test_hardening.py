@@ -7,11 +7,12 @@ from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import psycopg2
 import pytest
 from flask import Flask
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -95,10 +96,27 @@ def test_a_known_browser_has_one_count_however_often_its_cookie_is_written(app: 
 )
 def test_a_form_is_understood_as_werkzeug_understands_it(sent: list[bytes]) -> None:
     body = b"".join(sent)
+    assume(is_utf8(unquote_to_bytes(body)))
     ours, its = (
         parser().parse(BytesIO(body), "application/x-www-form-urlencoded", len(body))[1] for parser in (FormParser, FormDataParser)
     )
     assert list(ours.items(multi=True)) == list(its.items(multi=True))
+
+
+def is_utf8(encoded: bytes) -> bool:
+    try:
+        encoded.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("sent", [b"%ff", b"%C3", b"%ED%A0%80", b"\xff", b"%ff\n"])
+def test_what_is_no_utf_8_in_a_form_is_not_taken_sign_by_sign(sent: bytes) -> None:
+    body = b"a=" + sent * 3
+    [(name, value)] = FormParser().parse(BytesIO(body), "application/x-www-form-urlencoded", len(body))[1].items()
+    assert name == "a"
+    assert set(value) <= {"\ufffd", "\n"}
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/users/import"])
@@ -304,6 +322,21 @@ def test_children_do_not_get_the_owners_address_even_from_a_file(tmp_path: Path,
     for name, value in environment(settings, tmp_path, embedded=False).items():
         monkeypatch.setenv(name, value)
     assert load_settings(env_file=file).owner_database_url == ""
+
+
+def test_settings_come_from_the_environment_then_the_file_and_an_empty_value_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("REGISTRATION=closed\nPOOL_SIZE=7\nMAIL_FROM=\nWEB_THREADS=3\nweb_workers=5\nNOT_OURS=1\nPOOL_SIZE_TOO=2\n")
+    monkeypatch.setenv("WEB_THREADS", "6")
+    monkeypatch.setenv("REGISTRATION", "")
+    settings = load_settings(env_file=file, port=9000)
+    assert (settings.registration, settings.pool_size, settings.web_threads, settings.port) == ("closed", 7, 6, 9000)
+    assert (settings.mail_from, settings.web_workers) == ("", 5)
+    monkeypatch.setenv("web_threads", "2")
+    assert load_settings(env_file=file).web_threads == 6  # the name as it is documented counts
+    assert load_settings(env_file=tmp_path / "none").pool_size == 5
 
 
 def test_a_slot_for_hashing_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
