@@ -4,11 +4,13 @@ import re
 from binascii import a2b_qp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from flask import Flask, Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
+from werkzeug.routing import Rule
 
 from portal.rendering import Templates
 from portal.signing import Sessions
@@ -48,12 +50,21 @@ class PortalRequest(Request):
     form_data_parser_class = FormParser
 
 
+class Door(Rule):
+    """Werkzeug's, which writes a function for each address and compiles it, twice: here this waits until a page leads there."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        compiled = cache(lambda: super(Door, self)._compile_builder(append_unknown))
+        return lambda rule, /, **values: compiled()(rule, **values)
+
+
 class Portal(Flask):
     """Flask with our templates and our cookies; none of its functions is a coroutine, so it need not look at each at every call."""
 
     jinja_environment = Templates
     session_interface = Sessions()
     request_class = PortalRequest
+    url_rule_class = Door
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
