@@ -19,9 +19,8 @@ CANDIDATES = 1_000  # of a search that finds more, the first
 ROWS = 25
 BATCH = 1_000  # rows that are looked at at a time where all are wanted
 COLUMNS = """
-    {id} AS id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, u.created_at"""
-ROW = COLUMNS.format(id="u.id")
-SHOWN = COLUMNS.format(id="CAST(u.id AS text)")  # an id that is only shown need not be taken apart and put together again
+    {id} AS id, u.first_name, u.last_name, u.username, u.email, u.is_verified, u.role, u.state, u.last_sign_in_at, {since} AS created_at"""
+ROW = COLUMNS.format(id="u.id", since="u.created_at")
 FILTERS = {
     "role": "u.role = %(role)s",
     "state": "u.state = %(state)s",
@@ -348,7 +347,8 @@ class Shape:
 @lru_cache(maxsize=512)
 def page_of(shape: Shape, since: bool) -> Reading:
     """The statement of one page, and one row more where there are further ones; each row says what was counted."""
-    columns = SHOWN if since else SHOWN.replace("u.created_at", "NULL AS created_at")
+    # an id that is only shown need not be taken apart and put together again
+    columns = COLUMNS.format(id="CAST(u.id AS text)", since="u.created_at" if since else "NULL")
     counts = "".join(f", (SELECT {name} FROM counts) AS {name}" for name in ("total", "candidates", "before"))
     return Reading(f"WITH {shape.found}{_counts(shape)} {_page(shape, columns, counts)}")
 

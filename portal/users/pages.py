@@ -55,6 +55,7 @@ def index(actor: Actor) -> Response:
         "users/_table.html",
         asked=asked,
         found=found,
+        counted=finding.COUNTED,
         to_draw=to_draw(found.rows, actor, shown, times(), _back_query(request.query_string.decode("ascii", "ignore"))),
         rows=rows,
         row_choices=ROWS,

@@ -24,15 +24,6 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
 
 
-class Account(NamedTuple):
-    """What the rules ask of one user for all who are of her kind."""
-
-    id: UUID
-    role: str
-    state: str
-    is_verified: bool
-
-
 class Cells(NamedTuple):
     """What stands in a row, `since` where it is shown.
 
@@ -62,7 +53,7 @@ def to_draw(
         user_id = str(user.id)
         alike = (user.role, user.state, not user.email, user.is_verified, user_id == reader)
         if (kind := kinds.get(alike)) is None:
-            may = policy.can_manage(actor, Account(UUID(user_id), user.role, user.state, user.is_verified))
+            may = policy.can_manage(actor, policy.Somebody(policy.Role(user.role), user.state, UUID(user_id)))
             refusal = may.words if isinstance(may, policy.Denied) else ""
             kind = kinds[alike] = Kind(user.role, user.state, bool(user.email), user.is_verified, alike[-1], refusal, columns)
         cells = Cells(
