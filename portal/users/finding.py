@@ -34,6 +34,13 @@ SIGNED_IN = {  # {now} is the moment that the days are counted from
     # a pair, because of two plain bounds PostgreSQL believes that nearly nobody stands between them
     "longer": f"{LAST_SIGN_IN} <= {{now}} - interval '90 days' AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
 }
+# The days (UTC) of which everybody fits, by user_counts; of the day in which the time begins or ends some do and some do not.
+WHOLE_DAYS = {
+    "never": "u.signed_in_on = '-infinity'",
+    "week": "u.signed_in_on > CAST((now() - interval '7 days') AT TIME ZONE 'UTC' AS date)",
+    "quarter": "u.signed_in_on > CAST((now() - interval '90 days') AT TIME ZONE 'UTC' AS date)",
+    "longer": "u.signed_in_on > '-infinity' AND u.signed_in_on < CAST((now() - interval '90 days') AT TIME ZONE 'UTC' AS date)",
+}
 AS_OF = "CAST(%(as_of)s AS timestamptz)"
 # Who fitted at a moment of the past as far as rows tell: whoever was here then and was not changed since.
 AS_IT_WAS = f"(u.created_at IS NULL OR u.created_at <= {AS_OF}) AND (u.updated_at IS NULL OR u.updated_at <= {AS_OF})"
@@ -329,6 +336,18 @@ class Shape:
         return f"{AS_IT_WAS} AND {SIGNED_IN_BEFORE}" if self.signed_in else AS_IT_WAS
 
     @property
+    def surely(self) -> str | None:
+        """How many fit at least, from what is counted as accounts change; None where only the rows can tell."""
+        if self.searched or (self.signed_in and (self.filters or self.removed)):
+            return None
+        if self.signed_in:
+            conditions = [WHOLE_DAYS[self.signed_in]]
+        else:
+            conditions = ["u.signed_in_on IS NULL", f"u.state {'=' if self.removed else '<>'} 'removed'"]
+            conditions += [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
+        return f"(SELECT sum(u.number) FROM user_counts u WHERE u.tenant_id = %(tenant)s AND {' AND '.join(conditions)})"
+
+    @property
     def source(self) -> str:
         """The table, and what fits in it; of a search those who were found."""
         return "fits u WHERE true" if self.searched else f"users u WHERE {self.where}"
@@ -386,12 +405,15 @@ def _page(shape: Shape, columns: str, more: str) -> str:
 def _counts(shape: Shape) -> str:
     """How many fit, how many of them stand before this page's cursor, how many candidates a search had; none beyond its limit."""
     candidates = "(SELECT count(*) FROM found)" if shape.searched else "0"
+    total = _counted(shape)
+    if shape.surely:
+        total = f"CASE WHEN {shape.surely} > {COUNTED} THEN {COUNTED + 1} ELSE {total} END"
     before = "0"
     if shape.paged:  # after a cursor the row it was made of stands before the page; before a cursor it does not
         compare = ("<" if shape.backwards else "<=") if not shape.falling else (">" if shape.backwards else ">=")
         before = _counted(shape, f" AND ({', '.join(_named(shape.keys))}) {compare} ({shape.places})")
     return f"""
-        counted AS MATERIALIZED (SELECT {_counted(shape)} AS total),
+        counted AS MATERIALIZED (SELECT {total} AS total),
         counts AS MATERIALIZED (
             SELECT total, {candidates} AS candidates, CASE WHEN total <= {COUNTED} THEN {before} ELSE 0 END AS before FROM counted)"""
 

@@ -1,10 +1,12 @@
 """The table of people's accounts, and the four roles."""
 
 import enum
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Computed,
     Dialect,
@@ -73,6 +75,32 @@ TAKEN = {
 ERASED = "first_name, last_name, username, username_key, email, email_key, hashed_password, search_text, pending_email"
 NOT_REMOVED = text("removed_at IS NULL")
 COUNTED = {"last_sign_in": ["last_sign_in_at"]}  # what an index holds besides its order, to count without looking at the rows
+
+
+class UserCount(db.Model):  # type: ignore[name-defined]
+    """How many accounts of an organization more, or fewer, there are: of a role, state and confirmed addresses, or by last sign-in.
+
+    Written by triggers of `users` alone; the sum of the rows is the number of accounts, in the same snapshot. `signed_in_on` is a day in
+    UTC, '-infinity' for never, of accounts that were not removed; rows have either it or the other three.
+    """
+
+    __tablename__ = "user_counts"
+    __table_args__ = (
+        CheckConstraint(
+            "num_nonnulls(role, state, is_verified) = CASE WHEN signed_in_on IS NULL THEN 3 ELSE 0 END", name="user_counts_by_kind_or_day"
+        ),
+        Index("user_counts_by_day", "tenant_id", "signed_in_on"),
+        Index("user_counts_to_be_folded", "tenant_id", postgresql_where=text("NOT is_folded")),
+    )
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
+    role: Mapped[Words | None]
+    state: Mapped[Words | None]
+    is_verified: Mapped[bool | None]
+    signed_in_on: Mapped[date | None]
+    number: Mapped[int] = mapped_column(BigInteger)
+    is_folded: Mapped[bool] = mapped_column(server_default=false())
 
 
 class User(db.Model):  # type: ignore[name-defined]

@@ -1,10 +1,11 @@
-"""Deletes what has expired, in small steps that hold no lock for long."""
+"""Deletes what has expired, and folds what was counted, in small steps that hold no lock for long."""
 
 from typing import Any
 
 from portal.mail import outbox
 
 STEP = 1000  # rows per statement
+ADDED = 20  # changes of accounts of an organization that are folded into one sum
 EXPIRED = {  # table: (primary key, condition)
     "sessions": ("tenant_id, id", "expires_at < now()"),
     "idempotency_keys": ("tenant_id, key", "expires_at < now()"),
@@ -21,10 +22,20 @@ EXPIRED = {  # table: (primary key, condition)
 def clean_up(connection: Any) -> int:
     """Delete every expired row (DBAPI connection as portal_worker, autocommit); the number of them.
 
-    Mails that are of no more use are not sent any more, and lose their text.
+    Mails that are of no more use are not sent any more, and lose their text. What was counted of users is folded.
     """
     outbox.give_up_what_is_out_of_date(connection)
+    fold(connection)
     return sum(_clean(connection, table, *found) for table, found in EXPIRED.items())
+
+
+def fold(connection: Any) -> None:
+    """Fold what was added to the numbers of users, of a thousand organizations at a time."""
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT fold_user_counts(%s)", [ADDED])
+            if cursor.fetchone()[0] < STEP:
+                return
 
 
 def _clean(connection: Any, table: str, key: str, condition: str) -> int:

@@ -17,6 +17,7 @@ NOBODYS = str(uuid5(NAMESPACE, "no organization"))
 TENANT_COLUMN = {
     "tenants": "id",
     "users": "tenant_id",
+    "user_counts": "tenant_id",
     "agents": "owner_tenant_id",
     "conversations": "tenant_id",
     "conversation_users": "tenant_id",
@@ -106,6 +107,7 @@ def rows_of(tenant: Organization) -> dict[str, dict[str, Any]]:
             "tenant_id": own, "id": id_of(tenant, "upload"), "name": word, "size": 1, "become": "invited", "uploaded_by": person,
             "expires_at": later,
         },
+        "user_counts": {"tenant_id": own, "id": id_of(tenant, "count"), "role": word, "state": word, "is_verified": True, "number": 1},
         "upload_parts": {
             "tenant_id": own, "upload_id": id_of(tenant, "upload"), "kind": "file", "number": 0, "bytes": word.encode(),
         },
