@@ -252,6 +252,13 @@ def workers(
 # Pages and processes
 
 
+def said_before(page: Any, action: str) -> str:
+    """What a closed <details> says above the button of the one form that does `action`."""
+    [form] = page.select(f"form[action='{action}']")
+    assert not form.find_parent("details").has_attr("open"), action
+    return " ".join(form.select_one("p").get_text().split())
+
+
 def figure(page: Any, label: str) -> str:
     assert page.select(".figures > div")
     for tag in page.select(".figures > div"):

@@ -11,7 +11,7 @@ from flask import Flask
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
 from portal.values import code_hash, new_code
-from tests.steps import JOINING, join, make_code
+from tests.steps import JOINING, join, make_code, said_before
 
 
 def show(browser: Browser, code: str, *, organization: str = "acme", expect: int = 200) -> Any:
@@ -44,6 +44,13 @@ def test_the_same_form_sent_twice_makes_one_code(admin: Browser, owner: Any) -> 
     assert owner.fetchone() == (1,)
 
 
+def test_withdrawing_a_code_says_first_what_follows(admin: Browser, owner: Any) -> None:
+    make_code(admin)
+    owner.execute("SELECT id::text FROM access_codes")
+    said = said_before(admin.get("access_codes.index"), f"/users/codes/{owner.fetchone()[0]}/withdraw")
+    assert said == "Nobody joins by it any more, and it cannot be brought back. Whoever joined by it stays."
+
+
 def test_whoever_joins_sees_what_the_code_opens_and_is_signed_in(app: Flask, admin: Browser, owner: Any) -> None:
     code = make_code(admin)
     preview = show(Browser(app), code.lower())
@@ -66,7 +73,10 @@ def test_with_approval_an_administrator_decides(app: Flask, admin: Browser, owne
     join(app, code, username="other", email="other@x.example")
     owner.execute("SELECT username, id::text FROM users WHERE state = 'waiting'")
     ids = dict(owner.fetchall())
-    assert "Waiting" in admin.get("users.index", state="waiting").text
+    waiting_ones = admin.get("users.index", state="waiting")
+    assert "Waiting" in waiting_ones.text
+    assert not waiting_ones.select(f"form[action='/users/{ids['other']}/refuse']")  # the row leads to the page, which asks first
+    assert said_before(admin.get(f"/users/{ids['other']}"), f"/users/{ids['other']}/refuse").startswith("Nothing of this account stays")
     admin.post(f"/users/{ids['mara.ortiz']}/accept")
     admin.post(f"/users/{ids['other']}/refuse")
     admin.post(f"/users/{ids['mara.ortiz']}/refuse", expect=409)

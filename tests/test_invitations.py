@@ -9,7 +9,7 @@ from flask import Flask
 from portal.invitations.commands import addresses_in
 from portal.testing.browser import Browser
 from portal.testing.cast import PASSWORD
-from tests.steps import WHO, accept, at_once, attempt, invite, link_in, posting
+from tests.steps import WHO, accept, at_once, attempt, invite, link_in, posting, said_before
 
 
 def fates(page: Any) -> dict[str, str]:
@@ -101,6 +101,20 @@ def test_a_link_works_once_and_dies_when_withdrawn_replaced_over_or_altered(
     accept(app, fresh, username="fresh")
 
 
+def test_what_kills_a_link_says_so_first(admin: Browser, mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    invite(admin, "mara@x.example")
+    owner.execute("SELECT id::text FROM invitations")
+    path = f"/users/invitations/{owner.fetchone()[0]}"
+    page = admin.get("invitations.index")
+    asked = said_before(page, f"{path}/send-again")
+    assert asked == "The link that is out there stops working at once. The new one is shown here once: hand it over to mara@x.example."
+    assert said_before(page, f"{path}/withdraw") == "Its link stops working at once. mara@x.example can be invited anew."
+    page = Browser(mailing).sign_in(cast.acme.admin).get("invitations.index")
+    asked = said_before(page, f"{path}/send-again")
+    assert asked == "The link that is out there stops working at once. The new one is mailed to mara@x.example, and shown here once."
+    assert "a mail that waits is not sent" in said_before(page, f"{path}/withdraw")
+
+
 def test_an_organization_that_was_suspended_takes_nobody_in(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
     link = link_in(invite(admin, "mara@x.example"))
     owner.execute("UPDATE tenants SET is_active = false WHERE id = %s", (str(cast.acme.id),))
@@ -168,6 +182,7 @@ def test_a_new_link_to_administer_asks_for_a_fresh_password_too(app: Flask, admi
     for wrong in ("", "not it"):
         page = admin.post("invitations.send_again", {"password": wrong}, invitation_id=ids["boss@x.example"], expect=422)
         assert page.fault("password")
+        assert page.select(f"details[open] form[action*='{ids['boss@x.example']}/send-again']")
         assert "/join/" not in page.response.get_data(as_text=True)
     Browser(app).get(links["boss@x.example"])
     form = page.form(f"form[action*='{ids['boss@x.example']}/send-again']")

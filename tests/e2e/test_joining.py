@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from portal.testing.cast import PASSWORD
 from tests.e2e.conftest import NARROW, Open
-from tests.e2e.steps import overflow, sign_in, sound
+from tests.e2e.steps import overflow, sign_in, sound, sound_in_every_look
 
 
 def fill_in(page: Page, username: str) -> None:
@@ -65,6 +65,17 @@ def test_three_are_invited_and_one_accepts_and_is_deactivated_while_signed_in(
     admin.set_viewport_size(NARROW)
     assert overflow(admin) <= 0
     picture(admin, "invitations-narrow")
+    wei = admin.locator("tr", has_text="wei@x.example")
+    wei.locator("summary", has_text="New link").click()
+    wei.get_by_role("button", name="Make a new link").click()
+    expect(wei.get_by_role("status")).to_have_text("The new link, shown once:")
+    expect(wei.get_by_role("button", name="Withdraw the invitation")).to_be_hidden()
+    wei.locator("summary", has_text="Withdraw").click()
+    wei.locator("summary", has_text="New link").click()
+    sound_in_every_look(admin, "an invitation about to be withdrawn")
+    picture(admin, "invitations-asking")
+    wei.get_by_role("button", name="Withdraw the invitation").click()
+    expect(admin.locator("tbody tr")).to_have_count(1)
 
 
 def test_somebody_joins_by_a_code_without_script_and_waits(tab: Open, cast: SimpleNamespace, picture: Callable[[Page, str], None]) -> None:
@@ -76,6 +87,11 @@ def test_somebody_joins_by_a_code_without_script_and_waits(tab: Open, cast: Simp
     code = admin.locator(".code").inner_text()
     sound(admin, "access codes")
     picture(admin, "codes-dark")
+    expect(admin.get_by_role("button", name="Withdraw the code")).to_be_hidden()
+    admin.locator("summary", has_text="Withdraw").click()
+    expect(admin.get_by_role("button", name="Withdraw the code")).to_be_visible()
+    sound(admin, "a code about to be withdrawn")
+    picture(admin, "codes-asking")
     mara.goto("/sign-in?organization=acme")
     mara.get_by_role("link", name="Join by it").click()
     mara.get_by_label("Access code").fill(code.lower().replace("-", " "))
