@@ -118,7 +118,7 @@ def _preview(served: running.Served, admin: Visitor, turns: int) -> Table:
         heading = str(getattr(admin.post("/users/bulk", form).h1, "text", ""))
         answers = asyncio.run(load(served.port, always(admin.request("/users/bulk", form)), at_once=1, seconds=PATIENCE, most=turns))
         rows.append((name, f"`{search}`" if search else "", heading, told([waited * 1000 for waited in answers.waited])))
-    note = f"`/users/bulk` with “Look at all that fit”, {turns} times one after the other: median (least–most). The page counts everybody."
+    note = f"`/users/bulk` with “Preview for all”, {turns} times one after the other: median (least–most). The page counts everybody."
     return Table("Preview of an act on all that fit", note, ("whom", "search", "the page says", "wait, ms"), rows)
 
 

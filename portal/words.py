@@ -25,6 +25,7 @@ NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] =
     ("Audit log", "audit.index", policy.administers_organization),
     ("Settings", "organizations.settings", policy.administers_organization),
 )
+WITHIN = {"users.index": ("jobs.index",)}  # rooms with an address of their own that stand behind another's door
 
 
 def init_app(app: Flask) -> None:
@@ -64,8 +65,9 @@ def navigation() -> list[dict[str, Any]]:
     """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
     address: Any = current_app.jinja_env.filters["url_for"]
     who, path = reader() or current_user, request.path
-    open_doors = [(label, address(endpoint)) for label, endpoint, question in NAVIGATION if question is None or question(who)]
-    return [{"label": label, "url": url, "current": _leads(path, url)} for label, url in open_doors]
+    open_doors = [(label, endpoint) for label, endpoint, question in NAVIGATION if question is None or question(who)]
+    urls = [(label, [address(room) for room in (endpoint, *WITHIN.get(endpoint, ()))]) for label, endpoint in open_doors]
+    return [{"label": label, "url": own[0], "current": any(_leads(path, url) for url in own)} for label, own in urls]
 
 
 def current_door(doors: list[dict[str, Any]]) -> str:

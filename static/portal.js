@@ -34,7 +34,7 @@
       const moment = new Date(time.dateTime);
       time.dataset.local = "";
       time.title = exactly.format(moment);
-      time.textContent = (moment.toDateString() === new Date().toDateString() ? shortly : plainly).format(moment);
+      time.textContent = moment.toDateString() === new Date().toDateString() ? `today, ${shortly.format(moment)}` : plainly.format(moment);
     }
   };
   localTimes(document);

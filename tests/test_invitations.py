@@ -101,6 +101,15 @@ def test_a_link_works_once_and_dies_when_withdrawn_replaced_over_or_altered(
     accept(app, fresh, username="fresh")
 
 
+def test_where_no_mail_is_sent_the_form_promises_none(admin: Browser, mailing: Flask, cast: SimpleNamespace) -> None:
+    without = admin.get("invitations.invite").text
+    assert "each address gets a link, shown once, which you hand over yourself" in without
+    assert "in the mail" not in without
+    with_mail = Browser(mailing).sign_in(cast.acme.admin).get("invitations.invite").text
+    assert "It stands in the mail, above the link." in with_mail
+    assert "No mail server" not in with_mail
+
+
 def test_what_kills_a_link_says_so_first(admin: Browser, mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
     invite(admin, "mara@x.example")
     owner.execute("SELECT id::text FROM invitations")

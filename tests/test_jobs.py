@@ -316,6 +316,19 @@ def test_one_finds_the_way_back_to_a_job(app: Flask, cast: SimpleNamespace) -> N
     assert set(listed(cast.acme.admin).values()) == {"done"}
 
 
+def test_a_job_stands_behind_the_door_of_the_users_and_ends_with_a_result(app: Flask, cast: SimpleNamespace) -> None:
+    job_id, admin = ask(app, cast.acme.admin, "tests.look"), Browser(app).sign_in(cast.acme.admin)
+    for path in ("/jobs", f"/jobs/{job_id}", "/users"):
+        page = admin.get(path)
+        assert [door.get_text() for door in page.select("nav.sidenav [aria-current]")] == ["Users"]
+        assert page.select_one("details.fold > summary").get_text() == "Users"
+    page = Browser(app).sign_in(cast.acme.user).get("/jobs")
+    assert not page.soup.select("nav.sidenav [aria-current]")
+    assert admin.get(f"/jobs/{job_id}").select_one("#job-title").get_text() == "How far it is"
+    do_jobs(app)
+    assert admin.get(f"/jobs/{job_id}").select_one("#job-title").get_text() == "Result"
+
+
 # The doors
 
 

@@ -261,6 +261,40 @@ def test_a_rows_menu_is_the_users_page_where_there_is_no_script(app: Flask, cast
     browser.get("users.acts", user_id=cast.acme.admin.id, htmx=True, expect=403)
 
 
+@pytest.mark.parametrize(
+    ("door", "words"),
+    [("deactivate", "Deactivate"), ("remove", "Remove"), ("hand-over", "Hand over to"), ("password-link", "New password of")],
+)
+def test_a_page_that_asks_about_somebody_is_headed_by_the_name(app: Flask, cast: SimpleNamespace, door: str, words: str) -> None:
+    one = cast.acme.user
+    page = Browser(app).sign_in(cast.acme.admin).get(f"/users/{one.id}/{door}")
+    assert page.heading == f"{words} CANARY-acme User"
+    assert page.select_one("title").get_text().startswith(f"{words} CANARY-acme User ")
+    assert [link["href"] for link in page.select(".breadcrumb a")] == ["/users", f"/users/{one.id}"]
+
+
+def test_the_menu_keeps_its_places_and_what_leads_to_a_question_says_so(app: Flask, cast: SimpleNamespace) -> None:
+    browser, one = Browser(app).sign_in(cast.acme.admin), cast.acme.user
+
+    def offered(page: Any, css: str) -> list[str]:
+        return [" ".join(act.get_text().replace(" CANARY-acme User", "").split()) for act in page.select(css)]
+
+    active = offered(menu(browser, one.id), "button, a")
+    assert active == ["Change the role of", "Sign out everywhere", "Deactivate …", "Open's page"]
+    page = browser.get(f"/users/{one.id}")
+    assert page.select_one("h1 + .mark").get_text() == "Active"
+    acts = "section[aria-labelledby=acts-title] :is(button, a)"
+    assert offered(page, acts) == [
+        "Change role", "Sign out everywhere", "New password by a link …", "Hand over the administration …", "Deactivate …",
+    ]  # fmt: skip
+    assert offered(page, ".btn-quiet-danger") == ["Hand over the administration …", "Deactivate …"]
+    act_on_user(browser, "deactivate", one.id, expect=303)
+    assert offered(menu(browser, one.id), "button, a") == ["Change the role of", "Signed out everywhere", "Reactivate", "Open's page"]
+    page = browser.get(f"/users/{one.id}")
+    assert page.select_one("h1 + .mark").get_text() == "Deactivated"
+    assert offered(page, acts) == ["Change role", "Reactivate", "Remove …"]
+
+
 def test_only_roles_that_can_be_given_are_offered_and_the_present_one_is_chosen(app: Flask, cast: SimpleNamespace, target: Any) -> None:
     odd = target(cast.platform, "user")
     for actor, one, offered in (
@@ -758,14 +792,21 @@ def test_the_table_of_roles_says_what_each_role_really_can_do(
     }
     assert set(told) == set(trying.lines()), "a permission that nobody tries, or one that is not told"
     assert told == {words: "yes" if tries() else "no" for words, tries in trying.lines().items()}
-    closed = {item.select_one("p").get_text() for item in page.soup.select(".happened li")}
-    assert closed == {words for words, answer in told.items() if answer == "no"}
+    closed = [item.get_text() for item in page.soup.select("#why li")]
+    assert len(closed) == len(set(closed))
+    assert set(closed) == {words for words, answer in told.items() if answer == "no"}
 
 
 def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleNamespace) -> None:
     def why(person: Any) -> dict[str, str]:
-        page = Browser(app).sign_in(person).get("users.access")
-        return {item.select_one("p").get_text(): item.select_one("span").get_text() for item in page.soup.select(".happened li")}
+        reasons = Browser(app).sign_in(person).get("users.access").soup.select("#why p")
+        said = [reason.get_text().removesuffix(" This keeps you from:") for reason in reasons]
+        assert len(said) == len(set(said)), "each reason once"
+        return {
+            item.get_text(): words
+            for words, reason in zip(said, reasons, strict=True)
+            for item in reason.find_next_sibling("ul").select("li")
+        }
 
     assert set(why(cast.acme.user).values()) == {
         "Only administrators of the organization see this. Ask an administrator of your organization.",

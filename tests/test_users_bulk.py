@@ -62,7 +62,8 @@ def test_the_table_lets_one_select_rows_without_script(admin: Browser, cast: Sim
     boxes = page.select('input[type=checkbox][form="bulk"][name=users]')
     assert {box["value"] for box in boxes} == set(ids(*cast.acme.people.values()))
     assert page.select_one("form#bulk")["action"] == "/users/bulk"
-    assert {button.get("name") for button in page.select("form#bulk button")} == {None, "page", "all"}
+    words = {button.get("name"): button.get_text() for button in page.select("form#bulk button")}
+    assert words == {None: "Preview for the selected", "page": "Preview for this page", "all": "Preview for all 6"}
     offered = [option["value"] for option in page.select("form#bulk option")]
     assert offered == ["", "role:user", "role:org_admin", "deactivate", "reactivate", "sign_out"]
 
@@ -72,9 +73,9 @@ def test_the_preview_says_who_changes_and_who_not_and_why_and_changes_nothing(ad
     page = preview(admin, "deactivate", ids(*cast.acme.people.values()))
     assert page.heading == "Deactivate 3 of 6 accounts"
     told = fates(page)
-    assert {name for name, fate in told.items() if fate == "changed"} == {"user", "user2", "admin2"}
-    assert told["admin"] == "not changed Nobody changes their own role or state. Ask another administrator of your organization."
-    assert told["gone"] == told["gone_admin"] == "not changed Only an active account can be deactivated."
+    assert {name for name, fate in told.items() if fate == "will change"} == {"user", "user2", "admin2"}
+    assert told["admin"] == "stays as it is Nobody changes their own role or state. Ask another administrator of your organization."
+    assert told["gone"] == told["gone_admin"] == "stays as it is Only an active account can be deactivated."
     assert states(owner, cast.acme) == before
     assert number(owner, "bulk_acts") == 0
 
@@ -83,7 +84,7 @@ def test_this_page_and_all_that_fit_are_selections_too(admin: Browser, cast: Sim
     page = preview(admin, "sign_out", page="1", on_page=ids(cast.acme.user, cast.acme.user2))
     assert set(fates(page)) == {"user", "user2"}
     page = preview(admin, "reactivate", all="1", search="state=deactivated&role=user")
-    assert fates(page) == {"gone": "changed"}
+    assert fates(page) == {"gone": "will change"}
     assert set(fates(preview(admin, "sign_out", all="1", search="q=gone"))) == {"gone", "gone_admin"}
     assert len(fates(preview(admin, "sign_out", all="1", search=""))) == 6
 

@@ -447,6 +447,7 @@ def test_removed_accounts_stand_in_the_order_of_their_removal_and_no_column_clai
     assert not page.soup.select("thead a, th[aria-sort]")
     assert user_rows(page)
     assert {row.select_one("th").get_text(" ", strip=True) for row in page.select("tbody tr")} == {"Removed user"}
+    assert not page.soup.select("#bulk"), "nothing can be changed of them"
 
 
 def test_the_columns_and_rows_that_a_person_chose_are_kept_on_the_account(
@@ -457,15 +458,15 @@ def test_the_columns_and_rows_that_a_person_chose_are_kept_on_the_account(
     assert "Saved." in page.text
     elsewhere = Browser(app).sign_in(cast.acme.admin).get("users.index")
     for one in (page, elsewhere):
-        assert [th.get_text(strip=True).strip("↑ ") for th in one.select("thead th")] == ["Name", "E-mail", "Since", "Act"]
+        assert [th.get_text(strip=True).strip("↑ ") for th in one.select("thead th")] == ["Name", "E-mail", "Account created", "Actions"]
         assert len(user_rows(one)) == 50
         assert {box["value"] for box in one.select("[name=columns][checked]")} == {"email", "since"}
     assert len(user_rows(crowded.get("users.index", rows=25))) == 25  # what the address says comes first
     colleague = Browser(app).sign_in(cast.acme.admin2).get("users.index")
-    at_first = ["Name", "E-mail", "Role", "State", "Last sign-in", "Act"]
+    at_first = ["Name", "E-mail", "Role", "State", "Last sign-in", "Actions"]
     assert [th.get_text(strip=True).strip("↑ ") for th in colleague.select("thead th")] == at_first
     crowded.post("users.columns", {"rows": "25"})
-    assert [th.get_text(strip=True).strip("↑ ") for th in crowded.follow().select("thead th")] == ["Name", "Act"]
+    assert [th.get_text(strip=True).strip("↑ ") for th in crowded.follow().select("thead th")] == ["Name", "Actions"]
 
 
 UNKNOWN = [

@@ -277,6 +277,15 @@ def test_a_header_that_does_not_tell_is_matched_by_hand(admin: Browser, work: An
     assert owner.fetchall() == [("mara@x.example", "Mara", None), ("ola@x.example", "Ola", None)]
 
 
+def test_where_no_mail_is_sent_an_import_promises_none(admin: Browser, mailing: Flask, cast: SimpleNamespace) -> None:
+    without = admin.get("imports.new").text
+    assert "so nobody is mailed: make each of the invited a link and hand it over." in without
+    assert "by mail" not in without
+    with_mail = Browser(mailing).sign_in(cast.acme.admin).get("imports.new").text
+    assert "The invited are mailed a link." in with_mail
+    assert "No mail server" not in with_mail
+
+
 @pytest.mark.parametrize(
     ("content", "become", "words"),
     [

@@ -175,7 +175,7 @@ def undo(command: Undo, act: BulkAct, *, by: Actor) -> Result | Job:
 
 
 @jobs.kind(
-    "users.undo_bulk", title="Undoing a change of many accounts", question=policy.administers_organization, report="bulk/_report.html"
+    "users.undo_bulk", title="Undoing of a change of many accounts", question=policy.administers_organization, report="bulk/_report.html"
 )
 def undo_in_job(work: Work) -> dict[str, Any]:
     """As `undo`, for more than MOST; its ten minutes are those in which it was asked for. Raises Invalid likewise."""

@@ -16,8 +16,8 @@ class FileForm(ModelForm):
     become = RadioField(
         "What they become",
         choices=[
-            SelectChoice("invited", "Invited by mail; each chooses username and password"),
-            SelectChoice("deactivated", "Deactivated accounts, without mail"),
+            SelectChoice("invited", "Invited; each chooses username and password"),
+            SelectChoice("deactivated", "Deactivated accounts, which are told of nothing"),
         ],
         default="invited",
         validate_choice=False,

@@ -71,7 +71,7 @@ def _page(upload: Upload, form: BeginForm, status: int = 200) -> Response:
     last = services.last_part(report) if report else 0
     asks = bool(report and policy.some_ask_for_password(report["roles"]))
     shown: dict[str, Any] = {"job": job, "report": report, "fates": fates, "number": number, "last": last, "asks_for_password": asks}
-    return page("imports/show.html", status=status, upload=upload, form=form, **shown)
+    return page("imports/show.html", status=status, upload=upload, form=form, mail_is_sent=mail.is_configured(), **shown)
 
 
 def _part_asked_for() -> int:

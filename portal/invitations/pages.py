@@ -31,9 +31,8 @@ def invite(actor: Actor) -> Response:
         return page("invitations/invited.html", answers=form.result, mail_is_sent=mail.is_configured(), role=form.command.role)
     roles = policy.grantable_roles(actor)
     form.role.choices = [(str(role), policy.ROLE_NAMES[role]) for role in roles]
-    return page(
-        "invitations/invite.html", status=form.status, form=form, may=policy.can_invite(actor, policy.Role.USER) if not roles else None
-    )
+    may = policy.can_invite(actor, policy.Role.USER) if not roles else None
+    return page("invitations/invite.html", status=form.status, form=form, may=may, mail_is_sent=mail.is_configured())
 
 
 @blueprint.post("/users/invitations/<uuid:invitation_id>/send-again")

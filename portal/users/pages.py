@@ -28,7 +28,7 @@ from portal.words import times
 blueprint = Blueprint("users", __name__, url_prefix="/users")
 COLUMNS = {
     "name": "Name", "username": "Username", "email": "E-mail", "role": "Role", "state": "State",
-    "last_sign_in": "Last sign-in", "since": "Since",
+    "last_sign_in": "Last sign-in", "since": "Account created",
 }  # fmt: skip
 AT_FIRST = ("name", "email", "role", "state", "last_sign_in")  # a line each in a window of 1280
 STATES = {"active": "Active", "deactivated": "Deactivated", "invited": "Invited", "waiting": "Waiting to be accepted", "removed": "Removed"}
@@ -62,7 +62,6 @@ def index(actor: Actor) -> Response:
         shown=shown,
         columns=COLUMNS,
         states=STATES,
-        verified=VERIFIED,
         signed_in=SIGNED_IN,
         chips=_chips(asked),
         roles=policy.grantable_roles(actor),
@@ -263,7 +262,10 @@ def _what_became(user: User, *, changed: bool) -> str:
     return f"{user.full_name} is now {role}, and signs in anew." if changed else f"{user.full_name} is {role} already; nothing was changed."
 
 
-def _why_not(actor: Actor) -> list[tuple[str, policy.Answer]]:
-    """What the reader may not do, and why."""
-    asked = [(line.words, line.ask(actor)) for line in policy.PERMISSIONS]
-    return [(words, answer) for words, answer in asked if not answer]
+def _why_not(actor: Actor) -> dict[str, list[str]]:
+    """Each reason why the reader may not do something, and what it keeps the reader from, in the order of the table."""
+    closed: dict[str, list[str]] = {}
+    for line in policy.PERMISSIONS:
+        if isinstance(answer := line.ask(actor), policy.Denied):
+            closed.setdefault(answer.words, []).append(line.words)
+    return closed

@@ -81,7 +81,7 @@ def moved(values: list[float], least: int, total: int) -> None:
 def upload(page: Page, content: str, name: str) -> None:
     page.get_by_label("CSV file").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content.encode()})
     page.get_by_role("button", name="Look through the file").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Looking through a file of people")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check of a file of people")
 
 
 def snapshot(owner: Any) -> list[tuple[Any, ...]]:
@@ -100,8 +100,8 @@ def look_again_until(page: Page, css: str) -> None:
 
 
 def preview_of_all(page: Page, act: str) -> None:
-    page.get_by_label("Many at once").select_option(label=act)
-    page.get_by_role("button", name="Look at all that fit").click()
+    page.get_by_label("Change several people").select_option(label=act)
+    page.get_by_role("button", name="Preview for all").click()
 
 
 def test_two_thousand_people_are_imported_and_one_is_found_by_three_letters(
@@ -220,7 +220,7 @@ def test_all_that_fit_a_search_are_deactivated_and_undone_exactly(
     preview_of_all(page, "Deactivate")
     expect(page.get_by_role("heading", level=1)).to_have_text("Deactivate 10 of 12 accounts")
     expect(page.locator("tbody tr", has_text="Person Ó Briain")).to_have_count(12)
-    expect(page.locator("tbody tr", has_text="not changed")).to_have_count(2)
+    expect(page.locator("tbody tr", has_text="stays as it is")).to_have_count(2)
     expect(page.locator("tbody tr", has_text="person3").locator("td").last).to_contain_text("Only an active account can be deactivated.")
     sound_in_every_look(page, "whom an act would change")
     picture(page, "bulk-preview")
@@ -254,8 +254,8 @@ def test_only_the_selected_are_changed_and_the_bar_stays_in_sight(tab: Open, cas
     for number in (12, 13):
         page.get_by_label(f"Select Person 000{number}").check()
     assert page.evaluate("(bar => bar.getBoundingClientRect().bottom <= innerHeight)(document.querySelector('#bulk'))")
-    bar.get_by_label("Many at once").select_option(label="Sign out everywhere")
-    bar.get_by_role("button", name="Look at the selected").click()
+    bar.get_by_label("Change several people").select_option(label="Sign out everywhere")
+    bar.get_by_role("button", name="Preview for the selected").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign out 2 of 2 accounts everywhere")
     expect(page.locator("main")).to_contain_text("This cannot be undone.")
     page.get_by_role("button", name="Sign out 2 accounts everywhere").click()
@@ -275,7 +275,7 @@ def test_above_a_thousand_an_act_is_a_job_with_a_bar_and_so_is_its_undoing(
     before = snapshot(owner)
     preview_of_all(page, "Deactivate")
     expect(page.get_by_role("heading", level=1)).to_have_text("Deactivate 3,366 of 3,400 accounts")
-    fates = ["User Active 3,366 changed", "User Deactivated 34 not changed Only an active account can be deactivated."]
+    fates = ["User Active 3,366 will change", "User Deactivated 34 stays as it is Only an active account can be deactivated."]
     expect(page.locator("tbody tr")).to_have_text(fates, use_inner_text=True)
     sound_in_every_look(page, "whom an act on thousands would change")
     with busy(2.5):
@@ -288,7 +288,7 @@ def test_above_a_thousand_an_act_is_a_job_with_a_bar_and_so_is_its_undoing(
         page.get_by_role("link", name="See the change").click()
         expect(page.get_by_role("heading", level=2).first).to_have_text("3,366 accounts")
         page.get_by_role("button", name="Undo").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Undoing a change of many accounts")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Undoing of a change of many accounts")
         expect(page.locator("#report")).to_contain_text("3,366 accounts were changed.", timeout=60_000)
         moved(values, 2, 3_366)
     assert snapshot(owner) == before
@@ -310,8 +310,8 @@ def test_import_act_and_undoing_are_done_without_script(tab: Open, cast: SimpleN
     page.get_by_label("Name, username or e-mail").fill("user@acme")
     page.get_by_role("button", name="Search").click()
     before = snapshot(owner)
-    page.get_by_label("Many at once").select_option(label="Make them organization admin")
-    page.get_by_role("button", name="Look at this page").click()
+    page.get_by_label("Change several people").select_option(label="Make them organization admin")
+    page.get_by_role("button", name="Preview for this page").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Make 1 of 1 accounts organization admin")
     page.get_by_role("button", name="Make 1 account organization admin").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Roles of many changed")
