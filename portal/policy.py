@@ -219,7 +219,7 @@ def changes_free_agents(actor: Acting) -> Answer:
 def can_edit_agent(actor: Acting, agent: Owned) -> Answer:
     """May change this agent, see its versions, withdraw it and bring it back."""
     if agent.is_shared:
-        return Denied("It belongs to another organization, which shares it with yours. To change it, clone it.")
+        return Denied("It belongs to another organization, which shares it with yours. To change it, make your own copy.")
     return changes_free_agents(actor) if agent.is_free_agent else makes_agents(actor)
 
 

@@ -347,7 +347,7 @@ def test_the_history_of_an_agent_is_told_without_its_configuration(admin: Browse
     edit_agent(admin, own, configuration='{"prompt": "a secret of the house"}', name="Renamed")
     told = [" ".join(item.get_text().split()) for item in admin.get("agents.show", agent_id=own).select(".happened p")]
     assert told[-2:] == [
-        "CANARY-acme Admin put a version of an agent into use; published version: 1 →became 2",
+        "CANARY-acme Admin published a version of an agent; published version: 1 →became 2",
         "CANARY-acme Admin changed an agent; name: CANARY-acme →became Renamed; version: 1 →became 2; configuration: changed",
     ]
     assert "a secret of the house" not in admin.get("audit.index", about="agent").text

@@ -122,7 +122,7 @@ def test_nobody_else_learns_when_something_is_saved_and_not_published(
     after = globex.get("agents.show", agent_id=flowers).select_one("#facts-title").find_parent("section")
     assert before == after
     assert after.find("dt", string="Version")
-    assert acme.get("agents.show", agent_id=flowers).select("dt:-soup-contains('Last touched') + dd time")
+    assert acme.get("agents.show", agent_id=flowers).select("dt:-soup-contains('Last changed') + dd time")
 
 
 @pytest.mark.parametrize("document", ["no JSON", "[" * 100_000, '{"a": NaN}', "[]", '"' + "x" * 70_000, '{"limits": 1e999}'])

@@ -174,6 +174,33 @@ def test_taken_out_of_use_and_put_back(app: Flask, admin: Browser, cast: SimpleN
     assert noted(owner, own) == ["agent_changed", "agent_unpublished", "agent_published"]
 
 
+def test_each_way_to_turn_an_agent_off_says_what_follows(
+    app: Flask, admin: Browser, above: Browser, cast: SimpleNamespace, own: str
+) -> None:
+    """One below the other, what destroys last; an agent of somebody else has the switch of this organization only."""
+
+    def ways(browser: Browser, id_: str) -> list[tuple[str, str]]:
+        found = browser.get("agents.show", agent_id=id_).select(".ways > li")
+        return [(one.select_one("p").get_text(), " ".join(told.get_text() for told in one.select("button, summary, a"))) for one in found]
+
+    def acts(browser: Browser, id_: str) -> list[str]:
+        return [act for _, act in ways(browser, id_)]
+
+    assert acts(admin, own) == ["Switch off", "Unpublish … Unpublish it", "Withdraw …", "Remove …"]
+    assert "Nobody can use it until you publish a version again." in ways(admin, own)[1][0]
+    assert acts(admin, FREE_AGENT) == ["Switch off"]
+    assert "for your organization only" in ways(admin, FREE_AGENT)[0][0]
+    assert "a super admin of the portal" in admin.get("agents.show", agent_id=FREE_AGENT).text
+    assert acts(above, FREE_AGENT) == ["Switch off", "Unpublish … Unpublish it", "Withdraw …", ""]
+    assert "Free agents are withdrawn, not removed" in ways(above, FREE_AGENT)[-1][0]
+    assert acts(Browser(app).sign_in(cast.acme.user), own) == []
+    admin.post("agents.switch", {"on": "0"}, agent_id=own)
+    admin.post("agents.unpublish", {}, agent_id=own)
+    assert acts(admin, own) == ["Withdraw …", "Remove …"]
+    admin.post("agents.withdraw", {}, agent_id=own)
+    assert acts(admin, own) == ["Bring back", "Remove …"]
+
+
 def test_an_agent_that_was_never_published_is_seen_by_administrators_only(
     app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any
 ) -> None:
@@ -723,7 +750,7 @@ def test_a_clone_is_an_own_agent_that_nobody_uses_yet(admin: Browser, cast: Simp
     page = admin.get("agents.show", agent_id=copy)
     assert "as version 1 says it. The original says nothing newer." in page.text
     assert "Nobody uses this agent" in page.text
-    assert saved(owner, copy)[0][2] == f"Cloned from {name}, version 1"
+    assert saved(owner, copy)[0][2] == f"Copied from {name}, version 1"
 
 
 def test_a_clone_has_what_is_in_use_not_what_waits(admin: Browser, owner: Any, own: str) -> None:
@@ -840,7 +867,7 @@ def test_an_original_that_went_can_no_longer_be_seen(
         admin.post("agents.remove", {}, agent_id=own)
     else:
         above.post(f"agents.{'withdraw' if how == 'withdrawn' else 'unpublish'}", {}, agent_id=original)
-    assert f"It was cloned from {name} , version 1, which can no longer be seen." in admin.get("agents.show", agent_id=copy).text
+    assert f"It was copied from {name} , version 1, which can no longer be seen." in admin.get("agents.show", agent_id=copy).text
     admin.get("agents.original", agent_id=copy, expect=404)
     for door in ("follow", "stay"):
         assert "The original can no longer be seen." in admin.post(f"agents.{door}", {"number": "1"}, agent_id=copy, expect=422).text
@@ -993,7 +1020,7 @@ def test_an_agent_with_the_most_versions_gets_no_further_one_and_goes_on_as_a_cl
     save(admin, own, name="Third")
     form = admin.get("agents.edit", agent_id=own).form(f"main form[action='/agents/{own}/edit']")
     page = admin.post("agents.edit", {**form, "name": "Fourth"}, agent_id=own, expect=422)
-    assert "This agent has 3 versions, and more are not kept. Clone it, and go on with the clone." in page.text
+    assert "This agent has 3 versions, and more are not kept. Make your own copy of it, and continue there." in page.text
     assert page.form(f"main form[action='/agents/{own}/edit']")["name"] == "Fourth"
     admin.post("agents.edit", {**form, "publish": "y"}, agent_id=own)  # nothing was changed: what was saved last is put into use
     assert published(owner, own) == (3, 3)

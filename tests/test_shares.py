@@ -72,6 +72,9 @@ def test_a_partner_ends_it_too_and_it_can_be_offered_anew(acme: Browser, globex:
     assert "Your organization uses Flower advice no longer." in globex.follow().text
     globex.get("agents.show", agent_id=flowers, expect=404)
     offer(acme, flowers)
+    asking = globex.get("shares.index").select_one("details:has(form[action$=refuse])")
+    assert "can offer it again" in asking.select_one("p").get_text()
+    assert not asking.has_attr("open")
     globex.post("shares.refuse", share_id=newest_share(owner))
     assert "Flower advice was refused." in globex.follow().text
     globex.get("agents.show", agent_id=flowers, expect=404)
@@ -282,11 +285,11 @@ def test_a_partner_has_the_published_version_and_no_other(
     acme.post("agents.unpublish", agent_id=flowers)
     globex.get("agents.show", agent_id=flowers, expect=404)
     assert listed(globex.get("agents.index")) == []
-    assert "taken out of use by its organization" in globex.get("shares.index").text
+    assert "not available at the moment" in globex.get("shares.index").text
     acme.post("agents.publish", {"number": "1"}, agent_id=flowers)
     acme.post("agents.withdraw", agent_id=flowers)
     globex.get("agents.show", agent_id=flowers, expect=404)
-    assert "taken out of use by its organization" in globex.get("shares.index").text
+    assert "not available at the moment" in globex.get("shares.index").text
 
 
 def test_a_partner_changes_nothing_of_it(

@@ -24,4 +24,4 @@ class BringInForm(CreatingForm):
 
     document = TextAreaField()
     seen = HiddenField()
-    publish = BooleanField("Put what is brought in into use at once")
+    publish = BooleanField("Publish what is imported at once")

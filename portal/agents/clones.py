@@ -54,13 +54,13 @@ def clone(of: Any, *, nonce: str, by: Actor) -> Agent:
     demand_allowed(policy.can_clone_agent(by, of))
     content = content_of(of)
     own = content._replace(name=f"{content.name[: LONGEST_NAME - 7]} (copy)", agent_type=_free_type(content.agent_type, by))
-    about = {"comment": f"Cloned from {of.name[:150]}, version {said_version(of):,}"}
+    about = {"comment": f"Copied from {of.name[:150]}, version {said_version(of):,}"}
     try:
         return services.new_agent(own, nonce=nonce, by=by, **about, origin_agent_id=of.id, **_as_now(of))
     except Invalid as refusal:
         if "agent_type" not in refusal.fields:
             raise
-        raise Conflict("Somebody made an agent of the same type at this moment. Clone it once more.") from None
+        raise Conflict("Somebody made an agent of the same type at this moment. Make the copy once more.") from None
 
 
 def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:

@@ -46,7 +46,7 @@ def restore(agent: Any, actor: Actor) -> Response:
         versions.restore,
         agent,
         actor,
-        "What version {number:,} said is saved again, as version {version:,}. Publish it to put it into use.",
+        "What version {number:,} said is saved again, as version {version:,}. Publish it to use it.",
     )
 
 

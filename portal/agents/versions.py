@@ -153,7 +153,7 @@ def save(of: Agent, content: Content, *, by: Actor, **about: Any) -> bool:
 def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, restored_from: int | None = None) -> None:
     """The next version of an agent that nobody else can change now. Raises Invalid where its type is taken, or where it has MOST."""
     if of.version >= MOST:
-        raise Invalid(f"This agent has {MOST:,} versions, and more are not kept. Clone it, and go on with the clone.")
+        raise Invalid(f"This agent has {MOST:,} versions, and more are not kept. Make your own copy of it, and continue there.")
     if of.published_version is None:
         of.version += 1
         _say(of, content)

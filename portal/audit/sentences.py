@@ -42,8 +42,8 @@ SENTENCES = {
     "newcomer_refused": "refused somebody who joined by a code",
     "agent_made": "made an agent",
     "agent_changed": "changed an agent",
-    "agent_published": "put a version of an agent into use",
-    "agent_unpublished": "took an agent out of use",
+    "agent_published": "published a version of an agent",
+    "agent_unpublished": "unpublished an agent",
     "agent_kept": "kept an agent as it is, although its original has moved on",
     "agent_removed": "removed an agent",
     "agent_switched_on": "switched an agent on",
@@ -55,13 +55,19 @@ SENTENCES = {
     "agent_share_accepted": "accepted an agent that was offered",
     "agent_share_refused": "refused an agent that was offered",
     "agent_share_ended": "ended the sharing of an agent",
-    "refused": "was refused at a door",
+    "refused": "was refused",
     "platform_account_created": "was made a platform account",
 }
 
 
 def sentence(entry: Any) -> str:
-    """What happened, to be read after the actor's name; the action's own name where no words are kept for it."""
+    """What happened, to be read after the actor's name; the action's own name where no words are kept for it.
+
+    Of a refusal also what was asked for and why not, where the entry tells its `changes`.
+    """
+    if entry.action == "refused" and (told := getattr(entry, "changes", None)):
+        method, _, path = str(told["request"][1]).partition(" ")
+        return f"was refused {'the page' if method == 'GET' else 'an action at'} {path}. {told['reason'][1]}"
     return SENTENCES.get(entry.action, entry.action.replace("_", " "))
 
 

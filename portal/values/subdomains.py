@@ -44,7 +44,7 @@ def clean_subdomain(value: object) -> str:
     """
     text = text_of(value, LONGEST).strip()
     if not text:
-        raise ValueError("Choose an address of 3 to 63 small letters, digits and hyphens.")
+        raise ValueError("Choose a short name of 3 to 63 small letters, digits and hyphens.")
     # Only ASCII is lower-cased: the Kelvin sign and its like would turn into ordinary letters.
     subdomain = "".join(char.lower() if char.isascii() else char for char in text)
     fault = _characters_fault(subdomain) or _shape_fault(subdomain)
@@ -59,32 +59,32 @@ def _characters_fault(text: str) -> str | None:
         return None
     char = found.group()
     if char.isspace():
-        return "An address cannot have spaces. Put hyphens in their place." + _for_example(text)
+        return "A short name cannot have spaces. Put hyphens in their place." + _for_example(text)
     if char == ".":
-        return "An address cannot have dots. Leave them out, or put hyphens in their place." + _for_example(text)
+        return "A short name cannot have dots. Leave them out, or put hyphens in their place." + _for_example(text)
     if char == "_":
-        return "An address cannot have underscores. Put hyphens in their place." + _for_example(text)
+        return "A short name cannot have underscores. Put hyphens in their place." + _for_example(text)
     if not char.isprintable():
-        return f"There is a hidden character (U+{ord(char):04X}) in this address. Delete it, or type the address again."
+        return f"There is a hidden character (U+{ord(char):04X}) in this short name. Delete it, or type the name again."
     if char.isalnum():
         code = f"U+{ord(char):04X}"
         return f"“{char}” ({code}) is not one of the letters a to z, though it may look like one. Use a to z." + _for_example(text)
-    return f"An address cannot have “{char}”. Use small letters, digits and hyphens." + _for_example(text)
+    return f"A short name cannot have “{char}”. Use small letters, digits and hyphens." + _for_example(text)
 
 
 def _shape_fault(text: str) -> str | None:
     if len(text) > LONGEST:
-        return f"An address has at most {LONGEST} characters; this one has {len(text)}. Shorten it."
+        return f"A short name has at most {LONGEST} characters; this one has {len(text)}. Shorten it."
     if len(text) < SHORTEST:
-        return f"An address has at least {SHORTEST} characters. Make it longer."
+        return f"A short name has at least {SHORTEST} characters. Make it longer."
     if text.startswith("-") or text.endswith("-"):
-        return "An address begins and ends with a letter or a digit. Take the hyphen away." + _for_example(text)
+        return "A short name begins and ends with a letter or a digit. Take the hyphen away." + _for_example(text)
     if text.startswith("xn--"):
         return "“xn--” at the start is kept for encoded letters. Begin with something else."
     if text[2:4] == "--":
         return "Two hyphens cannot stand in third and fourth place. Use one." + _for_example(text)
     if text in reserved_subdomains:
-        return f"“{text}” is kept for the portal itself. Choose another address."
+        return f"“{text}” is kept for the portal itself. Choose another short name."
     return None
 
 

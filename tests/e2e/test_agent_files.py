@@ -82,11 +82,11 @@ def test_a_file_is_taken_along_changed_looked_through_and_brought_in(
     other.get_by_role("button", name="Save only").click()
     expect(other.get_by_text("Version 2 was saved;")).to_be_visible()
 
-    page.get_by_label("Put what is brought in into use at once").check()
+    page.get_by_label("Publish what is imported at once").check()
     page.get_by_role("button", name="Bring in").click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was brought in")
     expect(page.locator("del").first).to_contain_text("Theirs")
-    expect(page.get_by_label("Put what is brought in into use at once")).to_be_checked()
+    expect(page.get_by_label("Publish what is imported at once")).to_be_checked()
     sound(page, "somebody was faster")
     picture(page, "agent-file-faster")
     page.get_by_role("button", name="Bring in").click()

@@ -1,6 +1,7 @@
 """Agents in a real browser: the list, the switch, a clone from its first mistake to its fourth version, drafts, and two editors at once."""
 
 import re
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.attack.furniture import FREE_AGENT, agent, put
-from tests.e2e.conftest import Open
-from tests.e2e.steps import sign_in, sound, sound_in_every_look
+from tests.e2e.conftest import WIDE, Open
+from tests.e2e.steps import LOOKS, sign_in, sound, sound_in_every_look
 
 WRITTEN = '{\n  "instructions": "Answer gently.",\n  "temperature": 0.30\n}'
 
@@ -29,7 +30,7 @@ def signed_in(tab: Open, person: Any, path: str = "/agents", **how: Any) -> Page
 def cloned(page: Page) -> None:
     """The free agent, cloned; its editor is open."""
     page.goto(f"/agents/{FREE_AGENT}")
-    page.get_by_role("button", name="Clone into an own agent").click()
+    page.get_by_role("button", name="Make your own copy").click()
     expect(page.get_by_role("heading", name="Edit The free one (copy)", level=1)).to_be_visible()
 
 
@@ -81,7 +82,7 @@ def test_a_free_agent_is_switched_off_and_its_clone_edited_compared_restored_and
     expect(page).to_have_url(re.compile("layout=column"))
     sound_in_every_look(page, "two versions in one column")
     page.get_by_role("button", name="Restore version 2").click()
-    expect(page.get_by_text("What version 2 said is saved again, as version 4. Publish it to put it into use.")).to_be_visible()
+    expect(page.get_by_text("What version 2 said is saved again, as version 4. Publish it to use it.")).to_be_visible()
     expect(page.get_by_role("row", name="Made our own")).to_contain_text("In use")
     sound_in_every_look(page, "the versions of an agent")
     page.get_by_label("Compare version").select_option("1")
@@ -134,6 +135,24 @@ def test_of_two_editors_the_second_loses_no_word(tab: Open, cast: SimpleNamespac
     sound(page, "two editors")
     page.get_by_role("button", name="Save and publish").click()
     expect(page.get_by_role("heading", name="Mine", level=1)).to_be_visible()
+
+
+def test_an_agent_is_unpublished_after_a_question(tab: Open, cast: SimpleNamespace, picture: Callable[..., None]) -> None:
+    page = signed_in(tab, cast.acme.admin)
+    cloned(page)
+    page.get_by_role("button", name="Save and publish").click()
+    ways = page.get_by_role("region", name="Availability")
+    expect(ways.get_by_role("button", name="Unpublish it")).to_be_hidden()
+    ways.get_by_text("Unpublish …").click()
+    sound_in_every_look(page, "unpublishing an agent")
+    for name, size, dark in LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        picture(page, f"unpublishing-an-agent-{name}")
+    page.set_viewport_size(WIDE)
+    ways.get_by_role("button", name="Unpublish it").click()
+    expect(page.get_by_text("Nobody uses The free one (copy) until a version is published again.")).to_be_visible()
+    expect(ways.get_by_text("Unpublish …")).to_have_count(0)
 
 
 def test_an_agent_that_nobody_used_is_removed(tab: Open, cast: SimpleNamespace) -> None:
