@@ -30,6 +30,10 @@ class Chart:
     below: list[str]
 
     @property
+    def measured(self) -> list[Bar]:
+        return [bar for bar in self.bars if bar.height is not None]
+
+    @property
     def width(self) -> int:
         return 10 * len(self.bars)
 

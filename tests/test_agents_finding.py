@@ -12,6 +12,7 @@ from flask import Flask
 from portal.agents import finding
 from portal.agents.commands import FindAgents
 from portal.database import tenancy
+from portal.testing.browser import Browser
 from portal.testing.cast import NAMESPACE, Organization, Person
 from portal.values import sort_key
 from tests.attack.furniture import agent, put
@@ -249,3 +250,12 @@ def test_a_neighbours_many_agents_are_not_looked_at(
         read = sum(looked_at(cursor, index)[1] for index in ("agents_by_name", "agents_by_text"))
         assert 0 < read <= rows
         assert looked_at(cursor, "agents_by_grams") == ((0, 0) if fragments is None else (1, fragments))
+
+
+def test_an_empty_list_says_what_to_do_next(app: Flask, cast: SimpleNamespace) -> None:
+    admin, user = Browser(app).sign_in(cast.acme.admin), Browser(app).sign_in(cast.acme.user)
+    assert [link.get_text() for link in admin.get("agents.index").select(".empty a")] == ["Make the first one", "import agents from a file"]
+    assert "Ask an administrator of your organization" in user.get("agents.index").select_one(".empty").get_text()
+    for browser in (admin, user):
+        [way_out] = browser.get("/agents?q=nothing&state=on").select(".empty a")
+        assert (way_out.get_text(), way_out["href"]) == ("Clear the search and all filters", "/agents")

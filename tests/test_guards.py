@@ -99,6 +99,18 @@ def test_too_weak_a_role_is_403_with_the_reason_and_who_helps_and_stands_in_the_
     assert owner.fetchone() == ("refused", str(cast.acme.user.id), f"GET /probe/{cast.acme.admin.id}")
 
 
+def test_the_log_says_which_page_was_refused_and_why_and_the_overview_lists_no_refusals(somebody: Any, cast: SimpleNamespace) -> None:
+    somebody(cast.acme.user).get("/users", expect=403)
+    somebody(cast.acme.user).post("/audit/verify", expect=403)
+    log = somebody(cast.acme.admin).get("/audit").text
+    reason = "Only administrators of the organization see this."
+    assert f"CANARY-acme User was refused the page /users. {reason}" in log
+    assert f"CANARY-acme User was refused an action at /audit/verify. {reason}" in log
+    overview = somebody(cast.acme.admin).get("/").text
+    assert "CANARY-acme User signed in" in overview
+    assert "was refused" not in overview
+
+
 def test_a_view_receives_tenant_and_actor_when_it_asks(somebody: Any, cast: SimpleNamespace) -> None:
     assert somebody(cast.acme.admin).get("/probe/own").text == "CANARY-acme House admin"
     somebody(cast.acme.user).get("/probe/own", expect=403)

@@ -1,5 +1,6 @@
 """The overview: figures from the database only, and what each role sees of them."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,18 +36,35 @@ def test_each_figure_says_where_it_comes_from_and_when_it_was_counted(app: Flask
 
 def test_sign_ins_are_counted_per_day_and_days_before_the_audit_log_are_not_measured(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
     browser = Browser(app).sign_in(cast.acme.admin)
+    owner.execute("UPDATE audit_entries SET at = at - interval '1 day'")
     table = browser.get("/").select_one("section[aria-labelledby=sign-ins-title] table")
     rows = [[cell.get_text(strip=True) for cell in row.select("th, td")] for row in table.select("tbody tr")]
     assert len(rows) == 30
-    assert sum(row[1] == "not measured" for row in rows) == 29
+    assert sum(row[1] == "not measured" for row in rows) == 28
     assert "not measured: the audit log began later" in browser.get("/").text
-    assert [row[1] for row in rows if row[1] != "not measured"] == ["1"]
-    owner.execute("UPDATE audit_entries SET at = at - interval '3 days'")
+    assert [row[1] for row in rows if row[1] != "not measured"] == ["0", "1"]
+    owner.execute("UPDATE audit_entries SET at = at - interval '2 days'")
     rows = [
         row.select("th, td")[1].get_text(strip=True)
         for row in browser.get("/").select_one("section[aria-labelledby=sign-ins-title] table").select("tbody tr")
     ]
     assert rows.count("0") == 3
+
+
+def test_fewer_than_two_days_are_told_in_a_sentence_instead_of_a_chart(app: Flask, cast: SimpleNamespace, owner: Any) -> None:
+    browser = Browser(app).sign_in(cast.acme.admin)
+
+    def shown() -> tuple[str, bool]:
+        section = browser.get("/").select_one("section[aria-labelledby=sign-ins-title]")
+        return section.select_one(".sheet-body").get_text(" ", strip=True), bool(section.select("svg, table"))
+
+    told, is_drawn = shown()
+    assert re.fullmatch(r"Sign-ins on \d+ \w+ \d{4}: 1\. The chart begins with the second day\.", told)
+    assert not is_drawn
+    owner.execute("UPDATE audit_entries SET at = at - interval '1 day'")
+    assert shown()[1]
+    owner.execute("TRUNCATE audit_entries")
+    assert shown() == ("Nothing was measured yet: there is no audit log yet. The chart begins with the second day.", False)
 
 
 def test_a_step_is_gone_once_the_facts_fulfil_it(app: Flask, cast: SimpleNamespace) -> None:

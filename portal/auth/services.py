@@ -290,7 +290,7 @@ def made_within_a_day(action: str, *, tenant_id: UUID) -> int:
 
 
 def note_refusal(actor: Actor, path: str, reason: str) -> None:
-    """Write into the audit log that a signed-in actor was refused at a door."""
+    """Write into the audit log that a signed-in actor was refused: `path` is method and path, `reason` a sentence."""
     audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})
 
 

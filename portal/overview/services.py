@@ -26,7 +26,7 @@ FIGURES = Reading(f"""
            EXISTS (SELECT 1 FROM audit_entries
                    WHERE tenant_id = %(tenant)s AND action = 'signed_in' AND actor_id = %(user)s) AS has_signed_in,
            EXISTS (SELECT 1 FROM tenants WHERE id = %(tenant)s AND description IS NOT NULL) AS has_description,
-           {audit.LATEST.format(about="", limit=10)} AS changes""")
+           {audit.LATEST.format(about="AND action <> 'refused'", limit=10)} AS changes""")
 ADMINISTRATORS = Reading("""
     SELECT first_name, last_name, username, email FROM users
     WHERE tenant_id = %(tenant)s AND is_active AND role = %(role)s ORDER BY sort_key, id LIMIT 10""")
