@@ -412,7 +412,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Users", "See the users of the organization and their history", administers_organization),
     Permission("Users", "Make, see and withdraw access codes, accept who joined by one", manages_access_codes),
     *_about_somebody(can_change_role, "Change the role of {}"),
-    *_about_somebody(can_manage, "End all sessions of {}"),
+    *_about_somebody(can_manage, "Sign out {} everywhere"),
     *_about_somebody(can_make_password_link, "Make a link for a new password of {}"),
     Permission("Users", "Import many people from a file", can_import),
     Permission("Users", "Have invitations mailed, once one's own e-mail address is confirmed", mails_invitations),
@@ -428,11 +428,11 @@ PERMISSIONS: tuple[Permission, ...] = (
         Permission("Users", f"Invite somebody as {_with_article(role)}", lambda actor, role=role: can_invite(actor, role))  # type: ignore[misc]
         for role in LADDER
     ),
-    Permission("Agents", "See the agents that are on, and take one along as a file", everybody),
+    Permission("Agents", "See the agents that are on, and export one as a file", everybody),
     Permission("Agents", "Switch agents on and off for the organization", lambda actor: can_switch_agent(actor, SomeAgent(True))),
     Permission(
         "Agents",
-        "Make, clone, change, publish, withdraw and remove agents, and bring them in from a file; those of an organization are its own",
+        "Make, copy, change, publish, withdraw and remove agents, and import them from a file; those of an organization are its own",
         makes_agents,
     ),
     Permission("Agents", "Offer own agents to other organizations, accept and end what is shared", shares_agents),

@@ -47,7 +47,7 @@ def test_one_session_is_ended_at_once(app: Flask, cast: SimpleNamespace, owner: 
     first, _ = session_ids(owner, cast.acme.user)
     page = here.post(f"/account/sessions/{first}/end", expect=200, htmx=True)
     assert len(page.select("tbody tr")) == 1
-    assert "ended" in page.text
+    assert "signed out" in page.text
     lost.get("/", expect=303)
     here.get("/")
 
@@ -57,7 +57,7 @@ def test_all_others_are_ended_and_this_one_stays(app: Flask, cast: SimpleNamespa
     neighbour = Browser(app).sign_in(cast.acme.user2)
     here = Browser(app).sign_in(cast.acme.user)
     here.post("account.end_other_sessions")
-    assert "3 other sessions were ended." in here.follow().text
+    assert "3 other sessions were signed out." in here.follow().text
     for other in others:
         other.get("/", expect=303)
     neighbour.get("/")
@@ -242,7 +242,7 @@ def test_another_email_waits_and_the_old_one_stays_for_signing_in(app: Flask, ca
     here = Browser(app).sign_in(cast.acme.user)
     ask(here, "mara@elsewhere.example")
     page = here.follow()
-    assert "mara@elsewhere.example waits to be confirmed" in page.text
+    assert "mara@elsewhere.example is not confirmed yet" in page.text
     assert "this portal sends no mail: no mail server is configured" in page.text
     row = stored_user(owner, cast.acme.user)
     assert (row["email"], row["pending_email"], row["version"]) == (cast.acme.user.email, "mara@elsewhere.example", 1)

@@ -301,7 +301,7 @@ def test_what_was_taken_along_comes_back_as_the_same_and_changes_nothing(admin: 
     page = look(admin, taken(admin))
     assert set(fates(page).values()) == {"The same"}
     assert len(fates(page)) == 121
-    assert "there is nothing to bring in" in page.text
+    assert "there is nothing to import" in page.text
     assert not page.select("form[action='/agents/import/bring-in']")
     assert own(owner, cast.acme, "configuration")["CANARY_ACME"] == (f" \n{ODD}\n", 1, 1)
     assert noted(owner, cast.acme) == []
@@ -361,15 +361,15 @@ def test_what_is_different_is_shown_before_anything_is_written(admin: Browser, o
     assert "1 agent was made and 1 agent was changed; what is new is used once it is published." in brought(admin, document)
     assert own(owner, cast.acme) == {"CANARY_ACME": ("Renamed", 2, 1), "FLOWERS": ("Flowers", 1, None)}
     assert noted(owner, cast.acme) == ["agent_changed", "agent_made", "agents_brought_in"]
-    assert "brought agents in from a file" in admin.get("audit.index").text
+    assert "imported agents from a file" in admin.get("audit.index").text
 
 
 def test_what_is_brought_in_is_in_use_at_once_where_that_is_wanted(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
     document = file(one("CANARY_ACME"), one("FLOWERS"), one("STONES"))
     assert "2 agents were made and 1 agent was changed; all of it is in use." in brought(admin, document, publish="y")
     assert own(owner, cast.acme) == {"CANARY_ACME": ("Canary_Acme", 2, 2), "FLOWERS": ("Flowers", 1, 1), "STONES": ("Stones", 1, 1)}
-    owner.execute("SELECT DISTINCT comment FROM agent_versions WHERE comment LIKE 'Brought%'")
-    assert owner.fetchall() == [("Brought in from a file",)]
+    owner.execute("SELECT DISTINCT comment FROM agent_versions WHERE comment LIKE 'Imported%'")
+    assert owner.fetchall() == [("Imported from a file",)]
 
 
 def test_what_is_withdrawn_is_not_met(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
@@ -553,7 +553,7 @@ def test_larger_bodies_are_taken_at_these_doors_only_and_from_whoever_may(app: F
 def test_nothing_is_brought_in_that_was_not_shown(admin: Browser, owner: Any, cast: SimpleNamespace) -> None:
     page = look(admin, file(one("FLOWERS")))
     other = bring(admin, page, document=file(one("STONES")), expect=409)
-    assert "or the file is another one. Nothing was brought in" in other.text
+    assert "or the file is another one. Nothing was imported" in other.text
     assert fates(other) == {"STONES": "New"}
     for seen in ("", "{}", "x" * 10_000, form_of(page)["seen"].upper()):
         bring(admin, page, seen=seen, expect=409)

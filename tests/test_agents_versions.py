@@ -108,7 +108,7 @@ def test_what_is_only_saved_waits_and_nobody_else_sees_it(app: Flask, admin: Bro
     page = admin.follow()
     assert "Version 2 was saved; version 1 stays in use." in page.text
     assert page.heading == "CANARY-acme"
-    assert "Version 2 was saved and waits; version 1 is in use" in page.text
+    assert "Version 2 is saved, but not published; version 1 is in use" in page.text
     assert opened(admin, own)["name"] == "Waiting"
     user = Browser(app).sign_in(cast.acme.user)
     for page in (user.get("agents.index"), user.get("agents.show", agent_id=own), admin.get("agents.index")):
@@ -460,7 +460,7 @@ def test_every_act_is_in_the_log_and_the_chain_is_whole(admin: Browser, owner: A
     assert noted(owner, copy) == ["agent_made", "agent_removed"]
     told = [item.get_text(" ", strip=True) for item in admin.get("agents.show", agent_id=own).select(".happened p")]
     assert any("restored from: 1" in sentence for sentence in told), told
-    assert "all whole" in admin.post("audit.verify", {}, expect=200).text
+    assert "all intact" in admin.post("audit.verify", {}, expect=200).text
 
 
 def test_what_is_asked_of_the_database(app: Flask, admin: Browser, own: str) -> None:
@@ -664,7 +664,7 @@ def test_a_draft_is_thrown_away(admin: Browser, owner: Any, own: str) -> None:
         notice = admin.get(door, **where).select_one("form.notice")
         assert notice.select_one("[name=discard]")
         admin.post(str(notice["action"]), {"discard": "1"})
-        assert "The draft was thrown away." in admin.follow().text
+        assert "The draft was discarded." in admin.follow().text
         assert drafts(owner) == []
 
 
@@ -748,7 +748,7 @@ def test_a_clone_is_an_own_agent_that_nobody_uses_yet(admin: Browser, cast: Simp
     assert stored_agent(owner, "agent_type", clone(admin, original)) == f"{agent_type}_{3 if whose == 'own' else 2}"
     assert stored_agent(owner, "origin_agent_id::text", copy) == original
     page = admin.get("agents.show", agent_id=copy)
-    assert "as version 1 says it. The original says nothing newer." in page.text
+    assert "as version 1 says it. The original was not changed since." in page.text
     assert "Nobody uses this agent" in page.text
     assert saved(owner, copy)[0][2] == f"Copied from {name}, version 1"
 
@@ -805,7 +805,7 @@ def test_an_original_that_moves_on_is_told_and_taken_over(admin: Browser, above:
     save(admin, copy, name="A name that waits")
     save(above, FREE_AGENT, publish="y", description="A better text", configuration='{"prompt": "better"}')
     page = admin.get("agents.show", agent_id=copy)
-    assert "The original has moved on since, to version 2." in page.text
+    assert "The original was changed since, to version 2." in page.text
     page = admin.get("agents.original", agent_id=copy)
     assert "A better text" in page.text
     assert "My own name" not in page.select_one("main .stack").get_text()
@@ -817,7 +817,7 @@ def test_an_original_that_moves_on_is_told_and_taken_over(admin: Browser, above:
     )
     owner.execute("SELECT agent_type, description, configuration::text FROM agent_versions WHERE agent_id = %s AND number = 4", (copy,))
     assert owner.fetchone() == ("MY_OWN", "A better text", '{"prompt": "better"}')
-    assert "as version 2 says it. The original says nothing newer." in admin.get("agents.show", agent_id=copy).text
+    assert "as version 2 says it. The original was not changed since." in admin.get("agents.show", agent_id=copy).text
     assert "says what the original says already" in admin.post("agents.follow", {"number": "2"}, agent_id=copy, expect=422).text
 
 
@@ -829,7 +829,7 @@ def test_an_original_that_moves_on_can_be_left_alone(admin: Browser, above: Brow
     assert "Your agent stays as it is." in admin.follow().text
     assert (len(saved(owner, copy)), stored_agent(owner, "origin_version", copy)) == (1, 2)
     assert noted(owner, copy) == ["agent_made", "agent_kept"]
-    assert "The original says nothing newer." in admin.get("agents.show", agent_id=copy).text
+    assert "The original was not changed since." in admin.get("agents.show", agent_id=copy).text
     mine = admin.get("agents.original", agent_id=copy, against="mine", layout="column")
     assert "A better text" in mine.text
     assert not mine.soup.select(f"form[action='/agents/{copy}/follow']")
@@ -850,7 +850,7 @@ def test_what_only_waits_at_the_original_is_no_news(admin: Browser, above: Brows
     copy = clone(admin, FREE_AGENT)
     save(above, FREE_AGENT, description="A plan of the portal")
     page = admin.get("agents.show", agent_id=copy)
-    assert "moved on" not in page.text
+    assert "was changed since" not in page.text
     assert "A plan of the portal" not in admin.get("agents.original", agent_id=copy).text
 
 

@@ -253,7 +253,7 @@ def test_the_chain_is_looked_through_in_slices_by_a_button(
     for number in range(6):
         write(app, cast.acme.id, number)
     page = admin.get("audit.index")
-    for whole in ("3 of 7", "6 of 7", "7 entries, all whole"):
+    for whole in ("3 of 7", "6 of 7", "7 entries, all intact"):
         form = page.form("#chain form")
         page = admin.post("audit.verify", form, expect=200, htmx=True)
         assert whole in page.text

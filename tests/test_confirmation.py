@@ -111,7 +111,7 @@ def test_another_address_is_confirmed_there_and_the_old_one_is_told(mailing: Fla
     assert "/confirm/" not in told
     assert address_of(owner, user) == (user.email, user.email, ELSEWHERE, True)
     (link,) = links(owner)
-    assert "takes the place" in Browser(mailing).get(link).text
+    assert "replaces the current address" in Browser(mailing).get(link).text
     confirm(mailing, link)
     assert address_of(owner, user) == (ELSEWHERE, ELSEWHERE.lower(), None, True)
     assert ELSEWHERE in here.get("account.index").text
@@ -143,10 +143,10 @@ def test_an_address_that_somebody_else_has_by_then_is_refused_in_words(mailing: 
 def test_a_new_link_kills_the_old_one(mailing: Flask, cast: SimpleNamespace, owner: Any) -> None:
     unconfirmed(owner, cast.acme.user)
     here = Browser(mailing).sign_in(cast.acme.user)
-    assert "No link that confirms it is under way" in here.get("account.index").text
+    assert "No confirmation link was sent yet" in here.get("account.index").text
     for _ in range(2):
         here.post("account.send_confirmation")
-    assert "Earlier ones are dead" in here.follow().text
+    assert "Earlier links no longer work" in here.follow().text
     old, new = links(owner, cast.acme.user.email)
     confirm(mailing, old, expect=404)
     confirm(mailing, new)

@@ -97,6 +97,7 @@ def test_the_second_of_two_editors_sees_both_versions_and_keeps_the_typing(app: 
     page = second.get("organizations.settings")
     save(first, name="Acme of the first", full_name="First Limited")
     conflict = save(second, page=page, expect=409, name="Acme of the second", description="Typed with care")
+    assert "faults-conflict" in conflict.select_one("#conflict")["class"], "a warning, no fault"
     rows = {
         row.select_one("th").get_text(strip=True): [cell.get_text(strip=True) for cell in row.select("td")]
         for row in conflict.select("#conflict tbody tr")

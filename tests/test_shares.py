@@ -51,7 +51,7 @@ def test_an_agent_is_offered_accepted_used_and_ended(
     user = Browser(app).sign_in(cast.globex.user)
     page = user.get("agents.index")
     assert listed(page) == ["Flower advice"]
-    assert page.select_one("td[data-label=Whose]").get_text() == "Shared with us"
+    assert page.select_one("td[data-label=Whose]").get_text() == "Shared with you"
     page = user.get("agents.show", agent_id=flowers)
     assert page.select_one("pre").get_text() == '{"tone": "calm"}'
     assert not page.select("main form, #shared-title")

@@ -654,7 +654,7 @@ def test_the_page_of_a_user_tells_the_accounts_history_and_nobody_elses(app: Fla
     assert told == [
         "CANARY-acme Admin reactivated an account; state: deactivated →became active",
         "CANARY-acme Admin deactivated an account; state: active →became deactivated",
-        "CANARY-acme Admin ended all sessions of an account",
+        "CANARY-acme Admin signed an account out everywhere",
         "CANARY-acme Admin changed a role; role: org_admin →became user",
         "CANARY-acme Admin changed a role; role: user →became org_admin",
     ]
@@ -670,7 +670,7 @@ ACTORS = {"user": "acme.user", "org_admin": "acme.admin", "admin": "platform.adm
 NAMES = {"user": "a user", "org_admin": "an organization admin", "admin": "an admin", "super_admin": "a super admin"}
 TRIED_ON = {  # a line of the table about an account of each role: what is tried, and on an account in which state
     "Change the role of {}": ([f"change to {role}" for role in NAMES], "active"),
-    "End all sessions of {}": (["sign out"], "active"),
+    "Sign out {} everywhere": (["sign out"], "active"),
     "Deactivate {}": (["deactivate"], "active"),
     "Reactivate {} who was deactivated": (["reactivate"], "deactivated"),
     "Remove {} who was deactivated": (["remove"], "deactivated"),
@@ -706,9 +706,9 @@ class Trying:
             ),
             "See the users of the organization and their history": lambda: self.opens("/users", f"/users/{self.actor.id}"),
             "Make, see and withdraw access codes, accept who joined by one": lambda: self.opens("/users/codes"),
-            "See the agents that are on, and take one along as a file": lambda: self.opens("/agents"),
+            "See the agents that are on, and export one as a file": lambda: self.opens("/agents"),
             "Switch agents on and off for the organization": lambda: self.posts(f"/agents/{FREE_AGENT}/switch", on="1"),
-            "Make, clone, change, publish, withdraw and remove agents, and bring them in from a file; those of an organization are its own": self.makes_an_agent,
+            "Make, copy, change, publish, withdraw and remove agents, and import them from a file; those of an organization are its own": self.makes_an_agent,
             "Offer own agents to other organizations, accept and end what is shared": self.shares_an_agent,
             "Change and withdraw free agents": lambda: self.posts(f"/agents/{FREE_AGENT}/bring-back"),
             "Import many people from a file": lambda: self.opens("/users/import"),

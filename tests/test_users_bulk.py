@@ -304,7 +304,7 @@ def test_the_entry_proves_the_list_and_the_chain_stays_whole(app: Flask, admin: 
     owner.execute("SELECT changes->'fingerprint of the list'->>1 FROM audit_entries WHERE action = 'users_deactivated'")
     assert owner.fetchone()[0] == fingerprint("\n".join(lines)).hex()
     assert len(lines) == 2
-    assert "all whole" in admin.post("audit.verify", {"after": "0"}, expect=200).text
+    assert "all intact" in admin.post("audit.verify", {"after": "0"}, expect=200).text
 
 
 BREACHES = {

@@ -415,7 +415,7 @@ def test_the_import_is_one_entry_that_stands_in_each_history(admin: Browser, wor
         assert "imported many accounts" in admin.get("users.show", user_id=user_id).text
     act = admin.get(page.select_one("#report a")["href"])
     assert "Undo" not in [button.text for button in act.select("main button")]
-    assert "all whole" in admin.post("audit.verify", {"after": "0"}, expect=200).text
+    assert "all intact" in admin.post("audit.verify", {"after": "0"}, expect=200).text
 
 
 def test_administrators_in_the_file_ask_for_the_password(admin: Browser, work: Any, owner: Any) -> None:

@@ -11,9 +11,9 @@ from portal.extensions import settings
 from portal.forms import ConfirmingForm, EditingForm, ModelForm
 from portal.values import time_zones
 
-AS_THE_DEVICE = SelectChoice("", "As this device says")
-THEMES = [SelectChoice("system", "As the device says"), SelectChoice("light", "Light"), SelectChoice("dark", "Dark")]
-DENSITIES = [SelectChoice("comfortable", "With air"), SelectChoice("compact", "Close together")]
+AS_THE_DEVICE = SelectChoice("", "Same as device")
+THEMES = [SelectChoice("system", "Same as device"), SelectChoice("light", "Light"), SelectChoice("dark", "Dark")]
+DENSITIES = [SelectChoice("comfortable", "Comfortable"), SelectChoice("compact", "Compact")]
 
 
 def zone_choices() -> list[SelectChoice]:
@@ -49,7 +49,7 @@ class PreferencesForm(ModelForm):
 class PasswordForm(ModelForm):
     command_type = ChangePassword
 
-    old_password = PasswordField("Password until now")
+    old_password = PasswordField("Current password")
     new_password = PasswordField("New password")
 
     def context(self) -> dict[str, Any]:

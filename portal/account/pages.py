@@ -38,7 +38,7 @@ def profile(actor: Actor) -> Response:
 def email(actor: Actor) -> Response:
     form = EmailForm()
     if form.carry_out(services.ask_for_email, by=actor):
-        return go_to("account.index", notice=f"{form.command.email} waits to be confirmed. Until then {actor.email} stays your address.")
+        return go_to("account.index", notice=f"{form.command.email} is not confirmed yet. Until then {actor.email} stays your address.")
     return _account_page(actor, status=422, email=form)
 
 
@@ -53,7 +53,7 @@ def keep_email(actor: Actor) -> Response:
 @signed_in
 def send_confirmation(actor: Actor) -> Response:
     address = services.ask_for_confirmation(by=actor)
-    return go_to("account.index", notice=f"A new link to confirm {address} is on its way. Earlier ones are dead.")
+    return go_to("account.index", notice=f"A new link to confirm {address} is on its way. Earlier links no longer work.")
 
 
 @blueprint.route("/confirm/<credential>", methods=["GET", "POST"])
@@ -90,14 +90,14 @@ def end_session(session: SignInSession, actor: Actor) -> Response:
     auth.end_own_session(session, by=actor)
     if session.id == actor.session_id:
         return go_to("auth.sign_in", notice="You are signed out.", organization=actor.subdomain)
-    return _ended(actor, "That session was ended.")
+    return _ended(actor, "That device was signed out.")
 
 
 @blueprint.post("/sessions/end-others")
 @signed_in
 def end_other_sessions(actor: Actor) -> Response:
     ended = auth.end_other_sessions(by=actor)
-    return _ended(actor, f"{ended} other {'session was' if ended == 1 else 'sessions were'} ended.")
+    return _ended(actor, f"{ended} other {'session was' if ended == 1 else 'sessions were'} signed out.")
 
 
 @blueprint.route("/password", methods=["GET", "POST"])
@@ -106,7 +106,7 @@ def password(actor: Actor) -> Response:
     form = PasswordForm()
     if form.carry_out(auth.change_password, by=actor):
         keep_signed_in(form.result)
-        return go_to("account.sessions", notice="Your password is changed. Every other session was ended.")
+        return go_to("account.sessions", notice="Your password is changed. You are signed out everywhere else.")
     return page("account/password.html", status=form.status, form=form, password_min_length=settings().password_min_length)
 
 

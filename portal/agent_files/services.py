@@ -29,8 +29,8 @@ ALL = Reading(f"""
 OF_TYPES = Reading(f"""
     SELECT a.id, a.version, a.agent_type AS used_as, {SAID} FROM agents a {LAST}
     WHERE {OURS} AND (a.agent_type = ANY(%(types)s) OR v.agent_type = ANY(%(types)s)) ORDER BY a.id""")
-OTHERS = "Somebody changed an agent since the file was compared, or the file is another one. Nothing was brought in; this is how it is now."
-COMMENT = "Brought in from a file"
+OTHERS = "Somebody changed an agent since the file was compared, or the file is another one. Nothing was imported; this is how it is now."
+COMMENT = "Imported from a file"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     new = sorted((fate for fate in looked.fates if fate.word == "new"), key=lambda fate: fate.content.agent_type)
     different = [fate for fate in looked.fates if fate.word == "different"]
     if not new and not different:
-        raise Invalid("Your agents say all that already; there is nothing to bring in.")
+        raise Invalid("Your agents say all that already; there is nothing to import.")
     if not _free(by):
         lock_organization(by.tenant_id)  # before any agent, as whoever offers one
     changed = _changed(different, by)

@@ -22,7 +22,7 @@ from portal.values import read_configuration
 from portal.words import times
 
 blueprint = Blueprint("agents", __name__, url_prefix="/agents")
-OWNERS = {"free": "Free", "own": "Own", "shared": "Shared with us"}
+OWNERS = {"free": "Free", "own": "Yours", "shared": "Shared with you"}
 STATES = {"on": "On", "off": "Off", "unpublished": "Not published", "withdrawn": "Withdrawn"}
 HISTORY, VERSIONS = 50, 3
 NOT_KEPT = {"csrf_token", "nonce", "discard", "show", "publish"}  # of a form, in a draft
@@ -196,7 +196,7 @@ def _keep_draft(agent: Any, actor: Actor) -> Response:
     back_to = "agents.edit" if agent else "agents.new"
     if request.form.get("discard"):
         drafts.forget(agent.id if agent else None, by=actor)
-        return go_to(back_to, notice="The draft was thrown away.", **where)
+        return go_to(back_to, notice="The draft was discarded.", **where)
     typed = {name: text for name, text in request.form.items() if name not in NOT_KEPT}
     kept_at = drafts.keep(typed, agent, nonce=request.form.get("nonce", ""), by=actor)
     return inline("agents/_draft.html", back_to, where, notice="Kept as a draft; only you see it.", kept_at=kept_at)

@@ -44,7 +44,7 @@ def to_draw(agents: Iterable[Any], actor: Actor, tell: Callable[[datetime], Mark
     for agent in agents:
         may = policy.can_switch_agent(actor, agent)
         refusal = (may.words if isinstance(may, policy.Denied) else "") if administers else None
-        whose = "Free" if agent.is_free_agent else "Shared with us" if agent.is_shared else "Own"
+        whose = "Free" if agent.is_free_agent else "Shared with you" if agent.is_shared else "Yours"
         cells = Cells(
             str(agent.id),
             agent.name,

@@ -228,7 +228,7 @@ def confirm(command: Confirmed, *, by: Actor) -> None:
         return
     typed = command.password.get_secret_value()
     if not typed:
-        raise Invalid(fields={"password": "You typed your password more than five minutes ago. Type it once more to confirm this."})
+        raise Invalid(fields={"password": "You entered your password more than five minutes ago. Enter it once more to confirm this."})
     _prove(typed, "password", by)
     this = (SignInSession.tenant_id == by.tenant_id, SignInSession.id == by.session_id)
     on_its_own(lambda: db.session.execute(update(SignInSession).where(*this).values(confirmed_at=func.now())))

@@ -64,7 +64,7 @@ def first_steps(overview: services.Overview, subdomain: str) -> list[dict[str, s
     steps = []
     if not overview.has_signed_in:
         address = sign_in_url(subdomain)
-        text = f"You and your people sign in at {address}. This step goes once you have signed in there yourself."
+        text = f"You and your people sign in at {address}. This step disappears once you have signed in there yourself."
         steps.append({"title": "Keep the address of your sign-in page", "text": text, "url": address})
     if not overview.has_description:
         text = "What your agents should know: what you do, for whom, in which tone."

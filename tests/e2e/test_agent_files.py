@@ -36,7 +36,7 @@ def choose(page: Page, document: str) -> None:
     page.get_by_label("File to import").set_input_files(
         {"name": "agents.json", "mimeType": "application/json", "buffer": document.encode()}
     )
-    page.get_by_role("button", name="Look through the file").click()
+    page.get_by_role("button", name="Check the file").click()
 
 
 def changed(document: str) -> str:
@@ -79,17 +79,17 @@ def test_a_file_is_taken_along_changed_looked_through_and_brought_in(
     other.get_by_role("link", name="Flower advice").click()
     other.get_by_role("link", name="Edit", exact=True).click()
     other.get_by_label("Name", exact=True).fill("Theirs")
-    other.get_by_role("button", name="Save only").click()
+    other.get_by_role("button", name="Save without publishing").click()
     expect(other.get_by_text("Version 2 was saved;")).to_be_visible()
 
     page.get_by_label("Publish what is imported at once").check()
-    page.get_by_role("button", name="Bring in").click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was brought in")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was imported")
     expect(page.locator("del").first).to_contain_text("Theirs")
     expect(page.get_by_label("Publish what is imported at once")).to_be_checked()
     sound(page, "somebody was faster")
     picture(page, "agent-file-faster")
-    page.get_by_role("button", name="Bring in").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("1 agent was made and 1 agent was changed; all of it is in use.")).to_be_visible()
     expect(page.get_by_role("link", name="Stones")).to_be_visible()
 
@@ -103,7 +103,7 @@ def test_without_script_all_of_it_works(tab: Open, cast: SimpleNamespace) -> Non
     page.get_by_role("link", name="Import and export").click()
     choose(page, changed(document))
     expect(page.locator("ins").first).to_be_visible()
-    page.get_by_role("button", name="Bring in").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("1 agent was made and 1 agent was changed; what is new is used once it is published.")).to_be_visible()
     page.get_by_role("link", name="Flower advice").click()
     with page.expect_download() as downloading:

@@ -93,7 +93,7 @@ def test_somebody_joins_by_a_code_without_script_and_waits(tab: Open, cast: Simp
     sound(admin, "a code about to be withdrawn")
     picture(admin, "codes-asking")
     mara.goto("/sign-in?organization=acme")
-    mara.get_by_role("link", name="Join by it").click()
+    mara.get_by_role("link", name="Join with it").click()
     mara.get_by_label("Access code").fill(code.lower().replace("-", " "))
     picture(mara, "join-code")
     mara.get_by_role("button", name="Go on").click()

@@ -72,7 +72,7 @@ def test_an_agent_is_offered_accepted_used_and_ended(
     people = tab()
     sign_in(people, cast.globex.user)
     people.goto("/agents")
-    expect(people.get_by_role("row", name="Flower advice")).to_contain_text("Shared with us")
+    expect(people.get_by_role("row", name="Flower advice")).to_contain_text("Shared with you")
 
     page.reload()
     expect(page.get_by_role("region", name="Shared with")).to_contain_text("CANARY-globex House")
