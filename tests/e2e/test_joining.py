@@ -96,7 +96,7 @@ def test_somebody_joins_by_a_code_without_script_and_waits(tab: Open, cast: Simp
     mara.get_by_role("link", name="Join with it").click()
     mara.get_by_label("Access code").fill(code.lower().replace("-", " "))
     picture(mara, "join-code")
-    mara.get_by_role("button", name="Go on").click()
+    mara.get_by_role("button", name="Continue").click()
     expect(mara.get_by_role("heading", level=1)).to_contain_text("CANARY-acme House")
     picture(mara, "join-by-code")
     fill_in(mara, "mara.ortiz")
