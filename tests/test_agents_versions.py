@@ -463,7 +463,7 @@ def test_every_act_is_in_the_log_and_the_chain_is_whole(admin: Browser, owner: A
     assert "all intact" in admin.post("audit.verify", {}, expect=200).text
 
 
-def test_what_is_asked_of_the_database(app: Flask, admin: Browser, own: str) -> None:
+def test_what_is_asked_of_the_database(app: Flask, admin: Browser, owner: Any, own: str) -> None:
     save(admin, own, name="Waiting")
     copy = clone(admin, FREE_AGENT)
     for address, most in (
@@ -479,6 +479,12 @@ def test_what_is_asked_of_the_database(app: Flask, admin: Browser, own: str) -> 
         with counted(app) as seen:
             admin.get(address)
         assert len(seen) <= most, address + "\n\n" + "\n\n".join(seen)
+    keep(admin, own, **opened(admin, own))
+    form = opened(admin, own)
+    with counted(app) as seen:
+        admin.post("agents.edit", {**form, "publish": "", "name": "Once more"}, agent_id=own)
+    assert len(seen) <= 7, "\n\n".join(seen)
+    assert (published(owner, own), drafts(owner)) == ((1, 3), [])
 
 
 # What came with the portal
@@ -983,6 +989,26 @@ def test_versions_are_added_to_own_agents_in_the_own_name_and_never_changed(role
         for statement in ("UPDATE agent_versions SET name = 'x'", "DELETE FROM agent_versions"):
             assert role.do_as(person, statement).refused == DENIED
     assert roles.platform.do_as(cast.platform.admin, ADD_VERSION, [FREE_AGENT, None, str(cast.platform.admin.id)]).refused == DENIED
+
+
+def test_what_saves_an_agent_acts_with_the_rights_of_whoever_asks(roles: Any, cast: SimpleNamespace, owner: Any) -> None:
+    acme, globex = cast.acme, cast.globex
+    mine, shared, me = id_of(acme, "agent"), share(owner, cast), str(acme.admin.id)
+    lock = "SELECT id::text FROM lock_agent(%s, %s, NULL)"
+    add = "SELECT add_agent_version(%s, 2, %s, 'x', 'XXX', NULL, '{}', '{}', 'x', %s, NULL, NULL)"
+    assert roles.app.do_as(acme.admin, lock, [str(acme.id), mine]).rows == [(mine,)]
+    for tenant in (acme, globex):
+        for id_ in (shared, id_of(globex, "agent"), FREE_AGENT):
+            assert roles.app.do_as(acme.admin, lock, [str(tenant.id), id_]).rows == []
+    for id_, whose, by in (
+        (shared, globex, me),
+        (id_of(globex, "agent"), acme, me),
+        (mine, acme, str(acme.admin2.id)),
+    ):
+        assert roles.app.do_as(acme.admin, add, [id_, str(whose.id), by]).refused == DENIED
+    assert roles.app.do_as(acme.admin, add, [mine, str(acme.id), me]).refused == ""
+    assert roles.platform.do_as(cast.platform.super, lock, [str(cast.platform.id), FREE_AGENT]).rows == [(FREE_AGENT,)]
+    assert roles.platform.do_as(cast.platform.admin, lock, [str(cast.platform.id), FREE_AGENT]).rows == []
 
 
 def test_agents_out_of_use_are_seen_by_their_owner_only(roles: Any, cast: SimpleNamespace, owner: Any) -> None:

@@ -11,7 +11,6 @@ from portal.actor import Actor
 from portal.agent_files.commands import SCHEMA, SCHEMA_VERSION, BringIn, FileOfAgents, TakeFile, read_file
 from portal.agents import services as agents
 from portal.agents import versions
-from portal.agents.models import Agent
 from portal.agents.versions import Content, content_of
 from portal.audit import services as audit
 from portal.database.reading import Reading
@@ -97,8 +96,8 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     if not _free(by):
         lock_organization(by.tenant_id)  # before any agent, as whoever offers one
     changed = _changed(different, by)
-    for agent in changed if command.publish else []:
-        versions.put_in_use(agent, agent.version, by=by)
+    for saved in changed if command.publish else []:
+        versions.put_in_use(versions.locked(saved), saved.version, by=by)
     if new:
         agents.new_agents([fate.content for fate in new], nonce=nonce, by=by, comment=COMMENT, publish=command.publish)
     done = {"made": len(new), "changed": len(different)}
@@ -107,14 +106,12 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     return done
 
 
-def _changed(different: list[Fate], by: Actor) -> list[Agent]:
+def _changed(different: list[Fate], by: Actor) -> list[versions.Now]:
     """All are locked, in one order, before the audit log is: two at once wait for each other, and never both."""
     locked = [(versions.locked(fate.now), fate) for fate in sorted(different, key=lambda fate: str(fate.now.id))]
     if any(of.version != fate.now.version or not of.is_active for of, fate in locked):
         raise Conflict(OTHERS)
-    for of, fate in locked:
-        versions.save(of, fate.content, by=by, comment=COMMENT)
-    return [of for of, _ in locked]
+    return [versions.save(of, fate.content, by=by, comment=COMMENT) for of, fate in locked]
 
 
 def _looked(file: FileOfAgents, by: Actor) -> Looked:

@@ -73,8 +73,9 @@ def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
     clone = versions.locked(of)
     mine = versions.latest(clone, by=by)
     says = content_of(found)._replace(name=mine.name, agent_type=mine.agent_type)
-    if not versions.save(clone, says, by=by, comment=f"Taken over from the original, version {command.number:,}"):
+    if not versions.save(clone, says, by=by, comment=f"Taken over from the original, version {command.number:,}").is_new:
         raise Invalid("Your agent says what the original says already.")
+    clone = versions.locked(of)
     _note_as_seen(clone, found)
     return clone
 

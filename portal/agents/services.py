@@ -74,19 +74,18 @@ def new_agents(
     return made
 
 
-def edit(command: EditAgent, of: Any, *, by: Actor) -> Agent:
-    """Save an agent as a new version, in use at once where the command says so; nothing where nothing was changed.
+def edit(command: EditAgent, of: Any, *, by: Actor) -> Any:
+    """Save an agent as a new version, in use at once where the command says so; nothing where nothing was changed. The draft goes.
 
     Raises Conflict where somebody saved another version meanwhile, Invalid(agent_type=…) where another active one has this type.
     """
     demand_allowed(policy.can_edit_agent(by, of))
+    content = versions.content_of(command)
+    saved = versions.save(of, content, by=by, after=command.version, forget_draft=True, comment=command.comment)
+    if not command.publish:
+        return saved
     of = locked(of)
-    if of.version != command.version:
-        raise Conflict("Somebody else saved this agent while you were writing.")
-    versions.save(of, versions.content_of(command), by=by, comment=command.comment)
-    if command.publish:
-        put_in_use(of, of.version, by=by)
-    drafts.forget(of.id, by=by)
+    put_in_use(of, saved.version, by=by)
     return of
 
 

@@ -1,21 +1,21 @@
 """Versions of agents: what was saved, by whom, and which of them is in use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm.attributes import set_committed_value
 
 from portal import policy
 from portal.actor import Actor
 from portal.agents.commands import NameVersion
 from portal.agents.models import Agent, AgentVersion
 from portal.audit import services as audit
-from portal.database.reading import Reading
-from portal.errors import Invalid, NotFound
+from portal.database.reading import Reading, Writing
+from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import constraint_of, db, rollback
 from portal.users.services import demand_allowed
 from portal.values import full_name, sort_key
@@ -33,8 +33,11 @@ ONE = Reading(f"""
     SELECT v.number, v.name, v.agent_type, v.description, v.capabilities, v.configuration::text AS configuration
     FROM agent_versions v WHERE {OURS} AND v.number = %(number)s""")
 LOCK = select(Agent).where(Agent.id == bindparam("agent")).with_for_update().execution_options(populate_existing=True)
+LOCK_TO_SAVE = Writing("SELECT * FROM lock_agent(%(tenant)s, %(agent)s, %(editor)s)")
+SAVE = Writing("""
+    SELECT add_agent_version(%(agent_id)s, %(number)s, %(owner_tenant_id)s, %(name)s, %(agent_type)s, %(description)s, %(capabilities)s,
+        %(configuration)s, %(sort_key)s, %(saved_by)s, %(comment)s, %(restored_from)s)""")
 ADD = insert(AgentVersion.__table__)
-COUNT = update(Agent.__table__).where(Agent.id == bindparam("agent")).values(version=bindparam("number"), updated_at=func.now())
 NO_SUCH = "There is no such version of this agent."
 TAKEN_SINCE = (
     "Version {number:,}, which was saved last, has the type {agent_type}, which another active agent of yours has by now. "
@@ -61,6 +64,16 @@ class Saved(NamedTuple):
     comment: str | None
     restored_from: int | None
     author: str | None
+
+
+class Now(NamedTuple):
+    """An agent that is locked after a save; `is_new` is False where nothing was changed."""
+
+    id: UUID
+    version: int
+    published_version: int | None
+    is_enabled: bool
+    is_new: bool
 
 
 def content_of(row: Any) -> Content:
@@ -124,43 +137,54 @@ def unpublish(of: Any, *, by: Actor) -> Agent:
     return of
 
 
-def restore(command: NameVersion, of: Any, *, by: Actor) -> Agent:
+def restore(command: NameVersion, of: Any, *, by: Actor) -> Any:
     """Save what an earlier version said as a new one; what is in use stays. Raises NotFound, Invalid where it says the same already."""
     demand_allowed(policy.can_edit_agent(by, of))
-    of = locked(of)
     former = content_of(version(of, command.number, by=by))
-    if not save(of, former, by=by, restored_from=command.number):
-        raise Invalid(f"Version {of.version:,} says the same as version {command.number:,}; there is nothing to restore.")
-    return of
+    now = save(of, former, by=by, restored_from=command.number)
+    if not now.is_new:
+        raise Invalid(f"Version {now.version:,} says the same as version {command.number:,}; there is nothing to restore.")
+    return now
 
 
-def save(of: Agent, content: Content, *, by: Actor, **about: Any) -> bool:
-    """Add a version that says this to a locked agent, `about` it `comment` or `restored_from`; False where the last one says the same."""
-    before = latest(of, by=by)
+def save(
+    of: Any,
+    content: Content,
+    *,
+    by: Actor,
+    after: int | None = None,
+    forget_draft: bool = False,
+    comment: str | None = None,
+    restored_from: int | None = None,
+) -> Now:
+    """Add a version that says this, unless the one that was saved last does; the agent is locked until the transaction ends.
+
+    `after` is the version that the person saw; her draft goes where `forget_draft` says so. Raises Conflict where another version was
+    saved since, NotFound where the agent was removed, Invalid where its type is taken, or where it has MOST.
+    """
+    last = LOCK_TO_SAVE.one(tenant=by.tenant_id, agent=of.id, editor=by.id if forget_draft else None)
+    if last is None:
+        raise NotFound
+    if after not in (None, last.version):
+        raise Conflict("Somebody else saved this agent while you were writing.")
+    before = content_of(last)
     if content == before:
-        return False
-    if of.agent_type != content.agent_type:
-        _demand_free_type(of, content.agent_type)
-    add(of, content, by=by, **about)
+        return _now(last, is_new=False)
+    if before.agent_type != content.agent_type:
+        _demand_free_type(last, content.agent_type)
+    if last.version >= MOST:
+        raise Invalid(f"This agent has {MOST:,} versions, and more are not kept. Make your own copy of it, and continue there.")
+    about = {"comment": comment, "restored_from": restored_from}
+    saved = last._replace(version=last.version + 1)
+    with refusing_taken(content.agent_type):
+        SAVE(**_row(saved, content, by), **about, sort_key=sort_key(content.name))
     changes = {name: [old, new] for name, old, new in zip(Content._fields, before, content, strict=True) if old != new}
     if "configuration" in changes:
         changes["configuration"] = [None, "changed"]
     said = {name: [None, value] for name, value in about.items() if value}
-    note("agent_changed", of, by, {**changes, "version": [of.version - 1, of.version], **said})
-    return True
-
-
-def add(of: Agent, content: Content, *, by: Actor, comment: str | None = None, restored_from: int | None = None) -> None:
-    """The next version of an agent that nobody else can change now. Raises Invalid where its type is taken, or where it has MOST."""
-    if of.version >= MOST:
-        raise Invalid(f"This agent has {MOST:,} versions, and more are not kept. Make your own copy of it, and continue there.")
-    if of.published_version is None:
-        of.version += 1
-        _say(of, content)
-    else:  # the row says what is published, and only counts this one
-        set_committed_value(of, "version", of.version + 1)
-        db.session.execute(COUNT, {"agent": of.id, "number": of.version})
-    db.session.execute(ADD, _row(of, content, by) | {"comment": comment, "restored_from": restored_from})
+    called = content.name if last.published_version is None else last.called
+    note("agent_changed", last._replace(name=called), by, {**changes, "version": [last.version, saved.version], **said})
+    return _now(saved, is_new=True)
 
 
 def add_first(made: list[Agent], *, by: Actor, comment: str | None = None) -> None:
@@ -199,9 +223,16 @@ def locked(of: Any) -> Agent:
 
 
 def flush(*agent_types: str, owner: UUID | None = None) -> None:
-    """Write what was changed. Raises Invalid(agent_type=…) where another active agent of the owner has one of these types."""
-    try:
+    """Write what was changed. Raises as `refusing_taken`."""
+    with refusing_taken(*agent_types, owner=owner):
         db.session.flush()
+
+
+@contextmanager
+def refusing_taken(*agent_types: str, owner: UUID | None = None) -> Iterator[None]:
+    """Raises Invalid(agent_type=…) where what is written within finds that another active agent of the owner has one of these types."""
+    try:
+        yield
     except IntegrityError as error:
         rollback()
         if constraint_of(error) != TAKEN:
@@ -224,7 +255,11 @@ def act(action: str, of: Any, changes: dict[str, Any] | None = None) -> audit.Ac
     return action, of.id, {"agent": [None, of.name], **(changes or {})}
 
 
-def _row(of: Agent, content: Content, by: Actor) -> dict[str, Any]:
+def _now(row: Any, *, is_new: bool) -> Now:
+    return Now(row.id, row.version, row.published_version, row.is_enabled, is_new)
+
+
+def _row(of: Any, content: Content, by: Actor) -> dict[str, Any]:
     which = {"agent_id": of.id, "number": of.version, "owner_tenant_id": of.owner_tenant_id, "saved_by": by.id}
     return {**which, **content._asdict()}
 
@@ -248,7 +283,7 @@ def _taken_among(agent_types: tuple[str, ...], owner: UUID | None) -> str:
     return db.session.execute(select(Agent.agent_type).where(*whose).order_by(Agent.agent_type)).scalars().first() or agent_types[0]
 
 
-def _demand_free_type(of: Agent, agent_type: str) -> None:
+def _demand_free_type(of: Any, agent_type: str) -> None:
     """Before publishing, where the index does not know of it yet."""
     same = (Agent.owner_tenant_id.is_not_distinct_from(of.owner_tenant_id), Agent.agent_type == agent_type, Agent.is_active)
     if db.session.execute(select(Agent.id).where(*same, Agent.id != of.id)).first():

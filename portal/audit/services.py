@@ -9,12 +9,12 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select
 
 from portal.actor import Actor
 from portal.audit.commands import LookThrough
 from portal.audit.models import AuditEntry
-from portal.database.reading import Reading
+from portal.database.reading import Reading, Writing
 from portal.extensions import db
 from portal.organizations.models import Tenant
 from portal.values import zone
@@ -35,11 +35,12 @@ LATEST = f"""
 
 
 # The lock and the look are one round trip but two statements, so that the look sees what the lock waited for.
-NEWEST = text("""
-    SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 0));
-    SELECT seq, hash FROM audit_entries WHERE tenant_id = CAST(:tenant AS uuid) ORDER BY seq DESC LIMIT 1""")
+NEWEST = Writing("""
+    SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s, 0));
+    SELECT seq, hash FROM audit_entries WHERE tenant_id = CAST(%(tenant)s AS uuid) ORDER BY seq DESC LIMIT 1""")
 
-ADD = insert(AuditEntry.__table__)
+COLUMNS = [column.name for column in AuditEntry.__table__.columns]
+ADD = Writing(f"INSERT INTO audit_entries ({', '.join(COLUMNS)}) VALUES ({', '.join(f'%({name})s' for name in COLUMNS)})")
 
 
 def record(
@@ -72,14 +73,15 @@ def record_each(acts: Iterable[Act], *, by: Actor, object_type: str) -> None:
 
 def _append(acts: Iterable[Act], *, tenant_id: UUID, **about: Any) -> None:
     db.session.flush()
-    newest = db.session.execute(NEWEST, {"tenant": str(tenant_id)}).first()
+    newest = NEWEST.one(tenant=str(tenant_id))
     seq, previous = (newest.seq, bytes(newest.hash)) if newest else (0, None)
     for action, object_id, changes in acts:
         seq += 1
         entry = {"tenant_id": tenant_id, "seq": seq, "at": datetime.now(UTC), "action": action, "object_id": object_id, **about}
         entry |= {"changes": _plain(changes), "previous_hash": previous}
         previous = hash_of(entry)
-        db.session.execute(ADD, {**entry, "hash": previous})  # one by one: the policy asks of each whether it follows those before it
+        # One by one: the policy asks of each whether it follows those before it.
+        ADD(**entry | {"changes": json.dumps(entry["changes"]), "hash": previous})
 
 
 def _whose(by: Actor) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def _whose(by: Actor) -> dict[str, Any]:
 
 def record_once(action: str, *, tenant_id: UUID, object_id: UUID, **about: Any) -> None:
     """As `record`, of what may happen to an object once: nothing where the chain tells of it already."""
-    db.session.execute(NEWEST, {"tenant": str(tenant_id)})  # for its lock: whoever writes the same waits here
+    NEWEST(tenant=str(tenant_id))  # for its lock: whoever writes the same waits here
     mine = (AuditEntry.tenant_id == tenant_id, AuditEntry.object_id == object_id, AuditEntry.action == action)
     if db.session.execute(select(AuditEntry.seq).where(*mine)).first() is None:
         record(action, tenant_id=tenant_id, object_id=object_id, **about)

@@ -1,4 +1,4 @@
-"""Reading in one round trip: a statement with its binding before it, which PostgreSQL takes for one transaction."""
+"""Statements as they are written: one that only reads takes a single round trip, its binding before it in the same transaction."""
 
 from collections import deque, namedtuple
 from contextlib import suppress
@@ -26,8 +26,7 @@ class Reading:
     def __call__(self, **parameters: Any) -> list[Any]:
         bound, session = tenancy.whose(), current_app.extensions["sqlalchemy"].session
         if bound.pool != "app" or (session.registry.has() and session().in_transaction()):
-            found = session.connection().exec_driver_sql(self.statement, parameters)
-            return self._named(found.cursor.description, found.all())
+            return self._within(session, parameters)
         pool: Pool = current_app.extensions["portal.reading"]
         return self._named(*pool.ask(bound.settings + self.statement, parameters))
 
@@ -35,11 +34,27 @@ class Reading:
         """The first row; None where there is none."""
         return next(iter(self(**parameters)), None)
 
+    def _within(self, session: Any, parameters: dict[str, Any]) -> list[Any]:
+        found = session.connection().exec_driver_sql(self.statement, parameters)
+        return self._named(found.cursor.description, found.all()) if found.returns_rows else []
+
     def _named(self, columns: Any, rows: Any) -> list[Any]:
         if self.row is None:
             row: Any = namedtuple("Row", [column[0] for column in columns])  # type: ignore[misc]  # they are known by now
             self.row = row._make
         return list(map(self.row, rows))
+
+
+class Writing(Reading):
+    """As a Reading, of a statement that writes or locks: always within the transaction of the session, which begins with it at the latest.
+
+    What the session has not flushed it does not see, nor does the session see what it has written to a row that was loaded before.
+    """
+
+    def __call__(self, **parameters: Any) -> list[Any]:
+        session = current_app.extensions["sqlalchemy"].session
+        session().info["wrote"] = True
+        return self._within(session, parameters)
 
 
 class Pool:
