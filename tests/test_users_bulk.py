@@ -138,7 +138,7 @@ def test_roles_are_given_to_many_and_the_password_is_asked_for(admin: Browser, c
     owner.execute("UPDATE sessions SET confirmed_at = '2020-01-01'")
     both = ids(cast.acme.user, cast.acme.user2)
     page = do(admin, "role:org_admin", both, expect=422)
-    assert "Type it once more" in page.fault("password")
+    assert "Enter it once more" in page.fault("password")
     assert states(owner, cast.acme)["user"] == ("user", "active")
     do(admin, "role:org_admin", both, password="wrong", expect=422)
     do(admin, "role:org_admin", both, password=PASSWORD)
@@ -403,7 +403,7 @@ def test_giving_administration_back_asks_for_the_password(admin: Browser, cast: 
     do(admin, "role:user", ids(cast.acme.admin2))
     owner.execute("UPDATE sessions SET confirmed_at = '2020-01-01'")
     location = admin.page.location
-    assert "Type it once more" in admin.post(f"{location}/undo", {}, expect=422).fault("password")
+    assert "Enter it once more" in admin.post(f"{location}/undo", {}, expect=422).fault("password")
     admin.post(f"{location}/undo", {"password": PASSWORD})
     assert states(owner, cast.acme)["admin2"] == ("org_admin", "active")
 

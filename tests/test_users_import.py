@@ -421,7 +421,7 @@ def test_the_import_is_one_entry_that_stands_in_each_history(admin: Browser, wor
 def test_administrators_in_the_file_ask_for_the_password(admin: Browser, work: Any, owner: Any) -> None:
     page = looked_through(admin, work, HEADER + "mara@x.example,Mara,Ortiz,org_admin\n")
     owner.execute("UPDATE sessions SET confirmed_at = '2020-01-01'")
-    assert "Type it once more" in begin(admin, page, expect=422).fault("password")
+    assert "Enter it once more" in begin(admin, page, expect=422).fault("password")
     begin(admin, page, expect=422, password="wrong")
     begin(admin, page, password=PASSWORD)
 
