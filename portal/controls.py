@@ -50,26 +50,34 @@ def control(
     level; `attributes` are further attributes: their names come from the templates, their values from anywhere, None leaves one away.
     """
     kind = kind or KINDS.get(field.type, "input")
-    described = (f"{field.id}-help" if help else "", described_by, f"{field.id}-error" if field.errors else "")
+    id, refused = field.id, " ".join(field.errors)
+    described = f"{id}-help" if help else ""
+    described += f" {described_by}" if described_by else ""
+    described += f" {id}-error" if refused else ""
     all_attributes = {
-        "id": field.id,
+        "id": id,
         "name": field.name,
-        "rows": 3 if kind == "textarea" else None,
+        "rows": "3" if kind == "textarea" else None,
         "autocomplete": autocomplete,
         "required": None if optional else "",
-        "aria-describedby": " ".join(filter(None, described)) or None,
-        "aria-invalid": "true" if field.errors else None,
-        **(attributes or {}),
+        "aria-describedby": described.strip() or None,
+        "aria-invalid": "true" if refused else None,
     }
+    if attributes:
+        all_attributes |= attributes
     return Control(
         kind,
         type or str(getattr(field.widget, "input_type", "text")),
-        field.id,
+        id,
         label or str(field.label.text),
         field._value() if kind in ("input", "textarea") else "",
-        " ".join(field.errors),
-        Markup("".join(f' {name}="{escaped(value)}"' for name, value in all_attributes.items() if value is not None)),  # noqa: S704
-        *(help, optional, half, choices, options),
+        refused,
+        Markup("".join([f' {name}="{escaped(value)}"' for name, value in all_attributes.items() if value is not None])),  # noqa: S704
+        help,
+        optional,
+        half,
+        choices,
+        options,
     )
 
 

@@ -3,54 +3,74 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from functools import cache
+from types import FunctionType
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from flask import request
-from flask_wtf import FlaskForm
-from flask_wtf.csrf import _FlaskFormCSRF
-from flask_wtf.form import _Auto
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, Form, FormField, HiddenField, PasswordField
+from wtforms.fields.core import Label
+from wtforms.meta import DefaultMeta
 
 from portal.errors import Conflict, Invalid, faults_of
-from portal.signing import csrf_token
 from portal.values import fingerprint
 
 Command = TypeVar("Command", bound=BaseModel)
+AS_SENT: Any = object()  # what the request sent
 
 
-class Tokens(_FlaskFormCSRF):
-    """The token of the page, which its other forms carry too."""
+class FieldsMadeOnce(DefaultMeta):
+    """WTForms works out for each form what its class says of its fields; here that is worked out once, and kept in a field's own class."""
 
-    def generate_csrf_token(self, csrf_token_field: Any) -> str:
-        return csrf_token()
+    def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
+        own = _own_class(unbound_field, options["name"], options["prefix"])
+        field = object.__new__(own)
+        field._form, field.meta, field.label = form, self, Label(own.id, own.label.text)
+        return field
 
 
-class ModelForm(FlaskForm):
-    """A form over a command: its fields bear the command's names, its faults stand beside them."""
+@cache
+def _own_class(unbound_field: Any, name: str, prefix: str) -> Any:
+    """Its attributes are what WTForms gives to each field that it makes of this one."""
+    made = unbound_field.bind(None, name, prefix, _meta=DefaultMeta())
+    given = {key: staticmethod(value) if isinstance(value, FunctionType) else value for key, value in vars(made).items()}
+    return type(type(made).__name__, (type(made),), given)
 
-    class Meta(FlaskForm.Meta):
-        csrf_class = Tokens
 
-        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
-            """Forms read what forms send; Flask-WTF would take a JSON body too, with values of any type."""
-            if formdata is not _Auto:
-                return formdata
-            return request.form if form.is_submitted() else None
+class NestedForm(Form):
+    """A form within a form, as the address is."""
 
+    Meta = FieldsMadeOnce
+
+
+class ModelForm(Form):
+    """A form over a command: its fields bear the command's names, its faults stand beside them.
+
+    Its token was looked at with the request, as that of all that is unsafe; pages write it with the macro `hidden`.
+    """
+
+    Meta = FieldsMadeOnce
     command_type: type[BaseModel]
     command: Any
     result: Any
     shows_conflicts = False  # whether its page has words for somebody who was faster; else that is a page of its own
     conflict: Conflict | None = None
 
-    def __init__(self, formdata: Any = _Auto, **kwargs: Any) -> None:
-        """`data` is what the form shows before it is sent; of a form that was sent, only what was sent counts."""
-        if formdata is _Auto and self.is_submitted():
-            kwargs.pop("data", None)
-        super().__init__(formdata=formdata, **kwargs)
+    def __init__(self, formdata: Any = AS_SENT, *, data: Mapping[str, Any] | None = None) -> None:
+        """`data` is what the form shows before it is sent; of a form that was sent, only what was sent counts.
+
+        What is shown beside a form that was sent takes nothing from it: `formdata=None`.
+        """
+        self._sent = request.method == "POST"
+        if formdata is AS_SENT:
+            formdata, data = (request.form, None) if self._sent else (None, data)
+        super().__init__(formdata=formdata, data=data)
+
+    def is_submitted(self) -> bool:
+        return self._sent
 
     def fill(self, typed: Mapping[str, str]) -> None:
         """Show what was typed before, as if it had just been sent; a field that is not among it shows what it showed."""
@@ -80,7 +100,7 @@ class ModelForm(FlaskForm):
 
         False with `conflict` when somebody else was faster and the page shows it; else Conflict is raised on.
         """
-        if not self.validate_on_submit():
+        if not (self.is_submitted() and self.validate()):
             return False
         try:
             self.result = act(self.command, *args, **kwargs)
@@ -139,8 +159,8 @@ class EditingForm(ModelForm):
     clashes: list[str] = []
     taken_over: list[str] = []
 
-    def __init__(self, formdata: Any = _Auto, **kwargs: Any) -> None:
-        super().__init__(formdata=formdata, **kwargs)
+    def __init__(self, formdata: Any = AS_SENT, *, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(formdata=formdata, data=data)
         if not self.is_submitted():
             self.seen.data = json.dumps(self.digests())
 
@@ -185,7 +205,7 @@ class EditingForm(ModelForm):
 def _plain(data: Any) -> Any:
     """A field's data as it counts when two are compared."""
     if isinstance(data, dict):
-        return {name: part for name in sorted(data) if (part := _plain(data[name])) and name != "csrf_token"}
+        return {name: part for name in sorted(data) if (part := _plain(data[name]))}
     return "\n".join(str(data or "").splitlines()).strip()
 
 

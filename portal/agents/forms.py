@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wtforms import BooleanField, Form, FormField, HiddenField, StringField, TextAreaField
+from wtforms import BooleanField, FormField, HiddenField, StringField, TextAreaField
 
 from portal.agents.commands import EditAgent, MakeAgent, NameVersion, Nothing
 from portal.agents.configuration import Setting, faults, fields, merged, shown
 from portal.errors import Invalid
-from portal.forms import CreatingForm, EditingForm, ModelForm
+from portal.forms import CreatingForm, EditingForm, ModelForm, NestedForm
 from portal.values import fingerprint, read_configuration
 
 IN_LINES = ("long text", "lines")
 SettingsForm: Any = type(
     "SettingsForm",
-    (Form,),
+    (NestedForm,),
     {one.key: (TextAreaField if one.kind in IN_LINES else StringField)(one.label) for one in fields()},
 )
 

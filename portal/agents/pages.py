@@ -168,7 +168,7 @@ def _turned(form: AgentForm) -> bool:
     return bool(view)
 
 
-def _editor(form: AgentForm, agent: Any, kept: Any) -> Response:
+def _editor(form: Any, agent: Any, kept: Any) -> Response:
     if form.conflict or not (form.is_submitted() or kept):
         form.draw()
     clash = comparing.compare(_typed(form.newer), _typed(form)) if "configuration" in getattr(form, "clashes", []) else None

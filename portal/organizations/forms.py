@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from wtforms import EmailField, Form, FormField, PasswordField, StringField, TelField, TextAreaField
+from wtforms import EmailField, FormField, PasswordField, StringField, TelField, TextAreaField
 
 from portal.extensions import settings
-from portal.forms import CreatingForm, EditingForm
+from portal.forms import CreatingForm, EditingForm, NestedForm
 from portal.organizations.commands import EditOrganization, RegisterOrganization, context_of
 from portal.values import AddressField, address_fields, country_codes, format_address
 
 
-class AddressForm(Form):
+class AddressForm(NestedForm):
     """Every part that any country's addresses have; the page shows those of the chosen one."""
 
     country = StringField("Country")
