@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from flask import request
+from flask_wtf import FlaskForm
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, Form, FormField, HiddenField, PasswordField
@@ -46,13 +47,15 @@ class NestedForm(Form):
     Meta = FieldsMadeOnce
 
 
-class ModelForm(Form):
+class ModelForm(FlaskForm):
     """A form over a command: its fields bear the command's names, its faults stand beside them.
 
     Its token was looked at with the request, as that of all that is unsafe; pages write it with the macro `hidden`.
     """
 
-    Meta = FieldsMadeOnce
+    class Meta(FieldsMadeOnce, FlaskForm.Meta):
+        csrf = False
+
     command_type: type[BaseModel]
     command: Any
     result: Any
@@ -100,7 +103,7 @@ class ModelForm(Form):
 
         False with `conflict` when somebody else was faster and the page shows it; else Conflict is raised on.
         """
-        if not (self.is_submitted() and self.validate()):
+        if not self.validate_on_submit():
             return False
         try:
             self.result = act(self.command, *args, **kwargs)
