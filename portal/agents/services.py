@@ -74,7 +74,7 @@ def new_agents(
     return made
 
 
-def edit(command: EditAgent, of: Any, *, by: Actor) -> Any:
+def edit(command: EditAgent, of: Any, *, by: Actor) -> Agent | versions.Now:
     """Save an agent as a new version, in use at once where the command says so; nothing where nothing was changed. The draft goes.
 
     Raises Conflict where somebody saved another version meanwhile, Invalid(agent_type=…) where another active one has this type.

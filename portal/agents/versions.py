@@ -137,7 +137,7 @@ def unpublish(of: Any, *, by: Actor) -> Agent:
     return of
 
 
-def restore(command: NameVersion, of: Any, *, by: Actor) -> Any:
+def restore(command: NameVersion, of: Any, *, by: Actor) -> Now:
     """Save what an earlier version said as a new one; what is in use stays. Raises NotFound, Invalid where it says the same already."""
     demand_allowed(policy.can_edit_agent(by, of))
     former = content_of(version(of, command.number, by=by))

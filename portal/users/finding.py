@@ -321,10 +321,15 @@ class Shape:
         )
 
     @property
+    def filtered(self) -> list[str]:
+        """What the filters by a column of the row ask; whoever was removed has no other state."""
+        return [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
+
+    @property
     def where(self) -> str:
         """Everything but what was typed and the page."""
         conditions = ["u.tenant_id = %(tenant)s", f"u.removed_at IS {'NOT ' if self.removed else ''}NULL"]
-        conditions += [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
+        conditions += self.filtered
         conditions += [SIGNED_IN[self.signed_in].format(now=AS_OF if self.looks_back else "now()")] if self.signed_in else []
         return " AND ".join(conditions)
 
@@ -343,8 +348,7 @@ class Shape:
         if self.signed_in:
             conditions = [WHOLE_DAYS[self.signed_in]]
         else:
-            conditions = ["u.signed_in_on IS NULL", f"u.state {'=' if self.removed else '<>'} 'removed'"]
-            conditions += [FILTERS[name] for name in self.filters if not (self.removed and name == "state")]
+            conditions = ["u.signed_in_on IS NULL", f"u.state {'=' if self.removed else '<>'} 'removed'", *self.filtered]
         return f"(SELECT sum(u.number) FROM user_counts u WHERE u.tenant_id = %(tenant)s AND {' AND '.join(conditions)})"
 
     @property
@@ -406,8 +410,8 @@ def _counts(shape: Shape) -> str:
     """How many fit, how many of them stand before this page's cursor, how many candidates a search had; none beyond its limit."""
     candidates = "(SELECT count(*) FROM found)" if shape.searched else "0"
     total = _counted(shape)
-    if shape.surely:
-        total = f"CASE WHEN {shape.surely} > {COUNTED} THEN {COUNTED + 1} ELSE {total} END"
+    if surely := shape.surely:
+        total = f"CASE WHEN {surely} > {COUNTED} THEN {COUNTED + 1} ELSE {total} END"
     before = "0"
     if shape.paged:  # after a cursor the row it was made of stands before the page; before a cursor it does not
         compare = ("<" if shape.backwards else "<=") if not shape.falling else (">" if shape.backwards else ">=")

@@ -25,8 +25,9 @@ def clean_up(connection: Any) -> int:
     Mails that are of no more use are not sent any more, and lose their text. What was counted of users is folded.
     """
     outbox.give_up_what_is_out_of_date(connection)
-    fold(connection)
-    return sum(_clean(connection, table, *found) for table, found in EXPIRED.items())
+    deleted = sum(_clean(connection, table, *found) for table, found in EXPIRED.items())
+    fold(connection)  # last, so that its failing holds nothing back
+    return deleted
 
 
 def fold(connection: Any) -> None:
