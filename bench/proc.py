@@ -13,8 +13,8 @@ def children(pid: int) -> list[int]:
 
 
 def web_workers(pid: int) -> list[int]:
-    """The workers of the one gunicorn at or below a process: those whose parent is gunicorn too."""
-    masters = [pid] if _is_gunicorn(pid) else [child for child in children(pid) if _is_gunicorn(child)]
+    """The workers of the one web server at or below a process."""
+    masters = [pid] if _is_web(pid) else [child for child in children(pid) if _is_web(child)]
     workers = [worker for master in masters for worker in children(master)]
     if len(masters) != 1 or not workers:
         raise RuntimeError(f"below process {pid} are {len(masters)} web servers with {len(workers)} workers")
@@ -64,5 +64,6 @@ def _fields(entry: Path) -> list[str]:
     return (entry / "stat").read_text().rpartition(")")[2].split()
 
 
-def _is_gunicorn(pid: int) -> bool:
-    return b"gunicorn" in (PROC / str(pid) / "cmdline").read_bytes()
+def _is_web(pid: int) -> bool:
+    command = (PROC / str(pid) / "cmdline").read_bytes()
+    return b"gunicorn" in command or b"portal.web" in command

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import proc
-from portal.config import ROOT
+from portal.system import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 

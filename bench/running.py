@@ -15,11 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import proc, smallest
-from portal.config import ROOT, Settings, load_settings
+from portal.config import Settings, load_settings
 from portal.database import connect, libpq_url
 from portal.database.cluster import Instance
-from portal.processes import gunicorn_options
-from portal.system import StartRefused, end, spawn
+from portal.processes import bound_to, gunicorn_options
+from portal.system import ROOT, StartRefused, end, spawn
 
 Process = subprocess.Popen[bytes]
 READY_SECONDS = 60
@@ -76,7 +76,7 @@ def smallest_page(place: Instance, rows: int = 1_000_000, database: str = "small
     _fill_smallest(place, secret, rows, database)
     defaults = Settings()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        options = gunicorn_options(defaults, listener.fileno(), place.path)
+        options = [*gunicorn_options(defaults, place.path), bound_to(listener.fileno())]
         options.remove("--preload")  # its pools are made while it is loaded
         smallest.app.secret_key = secrets.token_urlsafe(32)
         env = _environment() | {

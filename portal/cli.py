@@ -12,10 +12,9 @@ from flask.cli import with_appcontext
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from portal.config import ROOT
 from portal.errors import Refusal, faults_of
 from portal.extensions import settings, transaction
-from portal.system import StartRefused
+from portal.system import ROOT, StartRefused
 
 
 def init_app(app: Flask) -> None:

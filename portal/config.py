@@ -11,14 +11,13 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from portal.errors import faults_of
+from portal.system import NOT_FOR_CHILDREN, ROOT, StartRefused
 
-ROOT = Path(__file__).resolve().parents[1]
 ENV_FILE = ROOT / ".env"
-NOT_FOR_CHILDREN = "not handed over"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
-class SettingsRefused(Exception):
+class SettingsRefused(StartRefused):
     """The settings cannot be used; the message holds one sentence per fault."""
 
 

@@ -1,34 +1,41 @@
 """The controls of forms as templates show them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from flask import Flask
 from markupsafe import Markup
 
-from portal.rendering import escaped
+from portal.rendering import drawn, escaped
 
 KINDS = {"PasswordField": "password", "TextAreaField": "textarea", "SelectField": "select"}
 
 
 class Control(NamedTuple):
-    """What a field's control needs: all of it at once, because each look of a template costs."""
+    """How a field looks, whatever stands in it: components/_field.html is rendered once for each."""
 
-    kind: str
+    element: str
     type: str
     id: str
     label: str
-    value: str
-    refused: str
     attributes: Markup
     help: str | None
     optional: bool
     half: bool
-    choices: list[tuple[str, str]] | None
-    options: Markup | None
+    refused: bool
 
 
-def control(
+class Held(NamedTuple):
+    """What stands in it."""
+
+    value: str
+    options: str
+    refused: str
+    more: str
+
+
+def field(
     field: Any,
     *,
     label: str | None = None,
@@ -42,51 +49,59 @@ def control(
     half: bool = False,
     described_by: str = "",
     attributes: dict[str, Any] | None = None,
-) -> Control:
-    """A field as its page shows it.
+    caller: Callable[[], str] | None = None,
+) -> Markup:
+    """A control with its label, help and error sentence, for any WTForms field; what its caller writes stands under it.
 
     `kind` (input, password, textarea, select), `type` and `label` override what the field itself says; `choices` are (value, label) of
     a select, `options` its options as they are; `half` shares a row with its neighbour, with the help below, so that the controls stay
     level; `attributes` are further attributes: their names come from the templates, their values from anywhere, None leaves one away.
     """
-    kind = kind or KINDS.get(field.type, "input")
-    id, refused = field.id, " ".join(field.errors)
-    described = f"{id}-help" if help else ""
-    described += f" {described_by}" if described_by else ""
-    described += f" {id}-error" if refused else ""
+    refused = " ".join(field.errors)
+    control = _control(
+        *(field.id, field.name, kind or KINDS.get(field.type, "input"), type or getattr(field.widget, "input_type", "text")),
+        *(label or field.label.text, help, optional, autocomplete, half, described_by, bool(refused)),
+        tuple(attributes.items()) if attributes else (),
+    )
+    value = field._value() if control.element in ("input", "textarea") else ""
+    if control.element == "select":
+        options = options or (options_among(choices, field.data or "") if choices else _options_of(field))
+    return drawn("components/_field.html", control, Held(value, options or "", refused, caller() if caller else ""))
+
+
+@lru_cache(maxsize=1024)
+def _control(
+    id: str,
+    name: str,
+    element: str,
+    type: str,
+    label: str,
+    help: str | None,
+    optional: bool,
+    autocomplete: str | None,
+    half: bool,
+    described_by: str,
+    refused: bool,
+    attributes: tuple[tuple[str, Any], ...],
+) -> Control:
+    described = [f"{id}-help" if help else "", described_by, f"{id}-error" if refused else ""]
     all_attributes = {
         "id": id,
-        "name": field.name,
-        "rows": "3" if kind == "textarea" else None,
+        "name": name,
+        "rows": "3" if element == "textarea" else None,
         "autocomplete": autocomplete,
         "required": None if optional else "",
-        "aria-describedby": described.strip() or None,
+        "aria-describedby": " ".join(filter(None, described)) or None,
         "aria-invalid": "true" if refused else None,
+        **dict(attributes),
     }
-    if attributes:
-        all_attributes |= attributes
-    return Control(
-        kind,
-        type or str(getattr(field.widget, "input_type", "text")),
-        id,
-        label or str(field.label.text),
-        field._value() if kind in ("input", "textarea") else "",
-        refused,
-        Markup("".join([f' {name}="{escaped(value)}"' for name, value in all_attributes.items() if value is not None])),  # noqa: S704
-        help,
-        optional,
-        half,
-        choices,
-        options,
-    )
+    written = "".join([f' {name}="{escaped(value)}"' for name, value in all_attributes.items() if value is not None])
+    return Control(element, type, id, label, Markup(written), help, optional, half, refused)  # noqa: S704  (escaped above)
 
 
 def options(choices: Iterable[tuple[str, str]], chosen: str | None) -> Markup:
     """The options of a choice: (value, words), the chosen one selected."""
-    told = [
-        f'<option value="{escaped(value)}"{" selected" if value == chosen else ""}>{escaped(words)}</option>' for value, words in choices
-    ]
-    return Markup("".join(told))  # noqa: S704  (escaped above)
+    return _written((value, words, value == chosen) for value, words in choices)
 
 
 def options_among(choices: list[tuple[str, str]], typed: str) -> Markup:
@@ -97,11 +112,23 @@ def options_among(choices: list[tuple[str, str]], typed: str) -> Markup:
     return options([("", "Choose one"), *unknown, *choices], known[-1] if known else typed)
 
 
+def _options_of(field: Any) -> Markup:
+    """The options that a select of WTForms has by itself."""
+    return _written((value, words, chosen) for value, words, chosen, *_ in field.iter_choices())
+
+
+def _written(choices: Iterable[tuple[str, str, bool]]) -> Markup:
+    told = [
+        f'<option value="{escaped(value)}"{" selected" if chosen else ""}>{escaped(words)}</option>' for value, words, chosen in choices
+    ]
+    return Markup("".join(told))  # noqa: S704  (escaped above)
+
+
 def hidden_fields(form: Any) -> list[tuple[str, str]]:
     """(name, value) of what a form carries unseen."""
     return [(field.name, field._value()) for field in form if getattr(field.widget, "input_type", "") == "hidden"]
 
 
 def init_app(app: Flask) -> None:
-    looks = (control, hidden_fields, options, options_among)
+    looks = (field, hidden_fields, options, options_among)
     app.jinja_env.globals.update({look.__name__: look for look in looks})

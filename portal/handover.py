@@ -11,10 +11,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from portal.config import ROOT, Settings
+from portal.config import Settings
 from portal.database.binaries import installed
 from portal.database.folder import FOR_ROOT, claim, instance_path
-from portal.system import Account, StartRefused, enterable, libc, say, serving_account, within_reach
+from portal.system import ROOT, Account, StartRefused, enterable, libc, say, serving_account, within_reach
 
 PR_SET_DUMPABLE = 4
 CLONE_NEWNS, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x2, 0x4, 0x1000, 0x4000, 0x40000

@@ -1,6 +1,6 @@
 """The processes that serve: the web server and the worker, started, watched and stopped together."""
 
-import http.client
+import json
 import os
 import signal
 import socket
@@ -10,43 +10,66 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from portal.config import NOT_FOR_CHILDREN, ROOT, Settings
-from portal.system import GATE, Ending, StartRefused, end, say, spawn
+from portal.system import NOT_FOR_CHILDREN, ROOT, Ending, StartRefused, end, say, spawn
 
+if TYPE_CHECKING:  # what reads settings takes long to load, and the web server begins before it
+    from portal.config import Settings
+
+OWNER = "OWNER_DATABASE_URL"
+TOLD = 8  # bytes that say how long it is what the web server is told
 GRACE = 10  # seconds that requests under way get when everything stops
+
+
+class Web:
+    """The web server: it loads the portal from its start on, is told later what it serves, and serves when the gate opens."""
+
+    def __init__(self) -> None:
+        self.line, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "portal.web", str(theirs.fileno())]
+        self.process = spawn(command, env=_without_the_owner(), cwd=ROOT, pass_fds=[theirs.fileno()], last_signal=signal.SIGQUIT)
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def tell(self, listener: socket.socket, options: list[str], env: dict[str, str]) -> None:
+        """The environment and the command line of gunicorn, and the socket that listens; at once, though nobody may listen yet."""
+        told = json.dumps({"options": options, "env": env}).encode()
+        with suppress(OSError):  # it may have ended already
+            socket.send_fds(self.line, [len(told).to_bytes(TOLD)], [listener.fileno()])
+            self.line.sendall(told)
+
+    def open(self) -> None:
+        with suppress(OSError):
+            self.line.sendall(b"\n")
+
+    def stop(self) -> None:
+        """Let requests end, then have it ended."""
+        self.line.close()
+        end(self.process, (signal.SIGTERM, GRACE + 2), (signal.SIGQUIT, 3))
 
 
 class Processes:
     """The web server and the worker beside it; `instance` is the folder of local state, `embedded` whether the database is in it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, instance: Path, ending: Ending, *, embedded: bool) -> None:
-        self.settings, self.listener, self.ending = settings, listener, ending
+    def __init__(self, web: Web, settings: "Settings", listener: socket.socket, instance: Path, ending: Ending, *, embedded: bool) -> None:
+        self.web, self.settings, self.listener, self.ending = web, settings, listener, ending
         self.env = environment(settings, instance, embedded=embedded)
-        self.options = gunicorn_options(settings, listener.fileno(), instance)
-        self.web: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
-        self.gate: int | None = None
-
-    def load(self) -> None:
-        """Have the web server load the portal, and wait with it at the gate."""
-        waiting, self.gate = os.pipe()
-        command = [sys.executable, "-m", "gunicorn", *self.options, "wsgi:app"]
-        descriptors = [self.listener.fileno(), waiting]
-        self.web = spawn(command, env=self.env | {GATE: str(waiting)}, cwd=ROOT, pass_fds=descriptors, last_signal=signal.SIGQUIT)
-        os.close(waiting)
+        web.tell(listener, gunicorn_options(settings, instance), self.env)
 
     def start(self) -> None:
         """Open the gate and start the worker; returns when the web server answers."""
-        if self.web is None or self.gate is None:
-            raise RuntimeError("start() before load()")
-        with suppress(OSError):  # it may have ended already
-            os.write(self.gate, b"\n")
+        self.web.open()
         deadline = time.monotonic() + 60
         while not _healthy(self.listener, self.settings.hostname):
             self.ending.check()
-            if self.web.poll() is not None:
+            if self.web.process.poll() is not None:
                 raise StartRefused("The web server ended while it was starting; the reason stands above.")
             if time.monotonic() > deadline:
                 raise StartRefused("The web server did not answer within a minute; look above for the reason.")
@@ -59,7 +82,7 @@ class Processes:
             Kept("worker", lambda: self.worker is not None and self.worker.poll() is None, self._start_worker),
             *others,
         ]
-        while self.web and self.web.poll() is None:
+        while self.web.process.poll() is None:
             self.ending.check()
             for one in kept:
                 one.look()
@@ -68,13 +91,9 @@ class Processes:
 
     def stop(self) -> None:
         """Let requests end, then have both ended; nothing more happens when they have."""
-        if self.gate is not None:
-            os.close(self.gate)
-            self.gate = None
         if self.worker and self.worker.poll() is None:
             self.worker.terminate()
-        if self.web:
-            end(self.web, (signal.SIGTERM, GRACE + 2), (signal.SIGQUIT, 3))
+        self.web.stop()
         if self.worker:
             end(self.worker, (signal.SIGTERM, 5))
 
@@ -109,10 +128,9 @@ class Kept:
             say(str(refused))
 
 
-def environment(settings: Settings, instance: Path, *, embedded: bool) -> dict[str, str]:
+def environment(settings: "Settings", instance: Path, *, embedded: bool) -> dict[str, str]:
     """What the children see: never the address of the tables' owner, nor of a superuser."""
-    env = {name: value for name, value in os.environ.items() if not (embedded and name.startswith("PG"))}
-    env["OWNER_DATABASE_URL"] = NOT_FOR_CHILDREN  # also where it stands in a .env that they can read
+    env = {name: value for name, value in _without_the_owner().items() if not (embedded and name.startswith("PG"))}
     return env | {
         "DATABASE_URL": settings.database_url,
         "PLATFORM_DATABASE_URL": settings.platform_database_url,
@@ -125,14 +143,19 @@ def environment(settings: Settings, instance: Path, *, embedded: bool) -> dict[s
     }
 
 
-def gunicorn_options(settings: Settings, descriptor: int, instance: Path) -> list[str]:
-    """How gunicorn is called: threads, on the socket that is bound already, with no log of accesses.
+def _without_the_owner() -> dict[str, str]:
+    """The environment, without the address of the tables' owner in whatever letters."""
+    others = {name: value for name, value in os.environ.items() if name.upper() != OWNER}
+    return others | {OWNER: NOT_FOR_CHILDREN}
+
+
+def gunicorn_options(settings: "Settings", instance: Path) -> list[str]:
+    """How gunicorn is called, but for `bound_to` a socket: threads, with no log of accesses.
 
     The application is loaded once and its workers are copies (half the time to start, less memory), so it must not connect while loading.
     """
     memory = Path("/dev/shm")  # noqa: S108  (a heartbeat on a disk can block; the file is unlinked at once)
     options = {
-        "bind": f"fd://{descriptor}",
         "worker-class": "portal.slow_clients.Worker",
         "workers": settings.web_workers,
         "threads": settings.web_threads,
@@ -145,7 +168,14 @@ def gunicorn_options(settings: Settings, descriptor: int, instance: Path) -> lis
     return ["--preload", "--no-control-socket", *[f"--{name}={value}" for name, value in options.items()]]
 
 
+def bound_to(descriptor: int) -> str:
+    """The option of gunicorn that names a socket that is bound already."""
+    return f"--bind=fd://{descriptor}"
+
+
 def _healthy(listener: socket.socket, host: str) -> bool:
+    import http.client
+
     address, port = listener.getsockname()[:2]
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
     connection = http.client.HTTPConnection(anywhere.get(address, address), port, timeout=5)

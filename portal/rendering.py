@@ -100,10 +100,10 @@ def escaped(shown: Any) -> str:
 
 
 class Placeholder(Markup):
-    """Stands where the text of a cell will. A template may show it and nothing else: what it decides depends on the row's kind."""
+    """Stands where the text of a cell will. A template may show it and nothing else: what it decides depends on the kind."""
 
     def __bool__(self, *other: object) -> bool:
-        raise TypeError("A row's template decides by its kind, not by its cells.")
+        raise TypeError("Such a template decides by the kind, not by the cells.")
 
     __eq__ = __ne__ = __len__ = __iter__ = __bool__  # type: ignore[assignment]
     __hash__ = None  # type: ignore[assignment]
@@ -112,15 +112,24 @@ class Placeholder(Markup):
 PLACEHOLDER = re.compile("\0([0-9]+)\0")
 
 
-def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
-    """The rows of a table: `template` is rendered once for each kind of row, and the cells are put into that, escaped.
+def drawn(template: str, kind: Any, cells: Any) -> Markup:
+    """A part of a page: `template` is rendered once for each kind, and the cells, escaped, are put into that.
 
-    Each row is (kind, cells), two named tuples that the template sees as `kind` and `cells`; a kind has to be hashable, cells are texts.
-    A page has dozens of rows and a few kinds, which the pages after it have too.
+    Two named tuples, which the template sees as `kind` and `cells`; a kind has to be hashable, cells are texts.
     """
-    pattern = cast(Templates, current_app.jinja_env).pattern
-    drawn = [pattern(template, kind, type(cells))(map(escaped, cells)) for kind, cells in rows]
-    html = "".join(drawn)
+    return _ascii(_drawn(template, kind, cells))
+
+
+def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
+    """The rows of a table, each (kind, cells), as `drawn` draws them; a page has dozens of rows, of a few kinds."""
+    return _ascii("".join([_drawn(template, kind, cells) for kind, cells in rows]))
+
+
+def _drawn(template: str, kind: Any, cells: Any) -> str:
+    return cast(Templates, current_app.jinja_env).pattern(template, kind, type(cells))(map(escaped, cells))
+
+
+def _ascii(html: str) -> Markup:
     return Markup(html if html.isascii() else plain(html))  # noqa: S704  (escaped cell by cell)
 
 
@@ -156,7 +165,7 @@ class Templates(Environment):
         return str(super()._generate(Inliner(self).visit(source), *args, **kwargs))
 
     def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[Iterable[str]], str]:
-        """What fills in a row of this kind. Rendered away from any request: a pattern knows nothing of whoever asks first."""
+        """What fills in a part of this kind. Rendered away from any request: a pattern knows nothing of whoever asks first."""
         placeholders = cells._make(Placeholder(f"\0{number}\0") for number in range(len(cells._fields)))
         html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=placeholders)
         parts = PLACEHOLDER.split(html)  # text, a placeholder's number, text, …

@@ -9,10 +9,11 @@ import time
 from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from portal.config import Settings, SettingsRefused, load_settings
+from portal.processes import Kept, Processes, Web
 from portal.system import Ending, StartRefused, Stopped, die_with_parent, say
 
-if TYPE_CHECKING:  # root, who hands over, needs nothing of the database
+if TYPE_CHECKING:  # the web server begins before these are loaded, and root, who hands over, needs nothing of the database
+    from portal.config import Settings
     from portal.database.cluster import Instance
 
 READY = "Thanotopolis Portal is ready: {url} (first super_admin: .venv/bin/flask create-super-admin)"
@@ -24,36 +25,32 @@ def main() -> int:
     try:
         _obey_signals(ending)
         _end_with_make()
-        settings = load_settings()
-        listener = _listener(settings)
-        if os.geteuid() == 0:
-            from portal.handover import hand_over
-
-            hand_over(settings)
-            settings = load_settings()
-            _end_with_make()  # the kernel forgets it when the account changes
-        return serve(settings, listener, ending)
-    except (SettingsRefused, StartRefused) as refused:
+        listener = _hand_over() if os.geteuid() == 0 else None
+        with Web() as web:
+            serve(web, listener, ending)
+    except StartRefused as refused:
         say(str(refused))
         return 1
     except (Stopped, KeyboardInterrupt):
         return 0
 
 
-def serve(settings: Settings, listener: socket.socket, ending: Ending) -> NoReturn:
+def serve(web: Web, listener: socket.socket | None, ending: Ending) -> NoReturn:
     """Start everything, announce it, and keep it alive; ends only by an exception.
 
-    The web server loads the portal while the database starts and is looked at; it serves when both are done.
+    The web server loads the portal while the settings are read and the database starts; it serves when all is done. `listener` is the
+    socket where root has bound it.
     """
+    from portal.config import load_settings
     from portal.database.cluster import with_database
-    from portal.processes import Kept, Processes
 
     with ExitStack() as stack:
+        settings = load_settings()
+        listener = listener or _listener(settings)
         instance, embedded = _instance(settings), settings.embedded
         settings = with_database(settings)
-        processes = Processes(settings, listener, instance.path, ending, embedded=embedded)
+        processes = Processes(web, settings, listener, instance.path, ending, embedded=embedded)
         stack.callback(processes.stop)
-        processes.load()
         ending.check()
         if embedded:
             stack.enter_context(instance.running(own=True, patience=10))
@@ -69,7 +66,7 @@ def serve(settings: Settings, listener: socket.socket, ending: Ending) -> NoRetu
         processes.watch(*[Kept("database", lambda: instance.server.alive, instance.revive)] if embedded else [])
 
 
-def check_database(settings: Settings) -> None:
+def check_database(settings: "Settings") -> None:
     """Raises StartRefused unless the database may be served on; migrates it where the owner's address is known."""
     from portal.database import health
 
@@ -83,7 +80,7 @@ def check_database(settings: Settings) -> None:
         raise StartRefused("\n".join(dict.fromkeys(found)))
 
 
-def _load_catalogue(settings: Settings) -> None:
+def _load_catalogue(settings: "Settings") -> None:
     import psycopg2
 
     from portal.agents.shipped import load
@@ -96,7 +93,7 @@ def _load_catalogue(settings: Settings) -> None:
         raise StartRefused(f"The free agents could not be brought in: {str(error).strip()}.") from None
 
 
-def _instance(settings: Settings) -> "Instance":
+def _instance(settings: "Settings") -> "Instance":
     """The folder of local state, and the database in it when none is given: with connections for all web workers."""
     from portal.database.cluster import Instance
     from portal.database.folder import instance_path
@@ -114,7 +111,7 @@ def _provision(instance: "Instance") -> None:
     provision(instance.urls()["superuser"], instance.secrets(), DATABASE)
 
 
-def _migrate(settings: Settings) -> None:
+def _migrate(settings: "Settings") -> None:
     from portal.database import connect, health
 
     owner = settings.owner_database_url
@@ -141,7 +138,7 @@ def _faults(url: str) -> list[str]:
         return health.faults(connection)
 
 
-def _listener(settings: Settings) -> socket.socket:
+def _listener(settings: "Settings") -> socket.socket:
     """The socket that will listen, bound before anything is started; by root, so that PORT may be below 1024."""
     deadline = time.monotonic() + 3  # a killed predecessor may still be leaving
     while True:
@@ -156,7 +153,7 @@ def _listener(settings: Settings) -> socket.socket:
             time.sleep(0.1)
 
 
-def _bound(settings: Settings) -> socket.socket:
+def _bound(settings: "Settings") -> socket.socket:
     family, kind, protocol, _name, address = socket.getaddrinfo(
         settings.bind, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -167,6 +164,18 @@ def _bound(settings: Settings) -> socket.socket:
     except OSError:
         listener.close()
         raise
+    return listener
+
+
+def _hand_over() -> socket.socket:
+    """Make this process one of an unprivileged account; the socket that root has bound before."""
+    from portal.config import load_settings
+    from portal.handover import hand_over
+
+    settings = load_settings()
+    listener = _listener(settings)
+    hand_over(settings)
+    _end_with_make()  # the kernel forgets it when the account changes
     return listener
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+ROOT = Path(__file__).resolve().parents[1]  # of the project
+NOT_FOR_CHILDREN = "not handed over"  # OWNER_DATABASE_URL of the processes that serve, also where a .env that they can read has it
 PR_SET_PDEATHSIG = 1
 GATE = "PORTAL_GATE"  # in the environment of the web server: the descriptor that it waits at
 libc = ctypes.CDLL(None, use_errno=True)

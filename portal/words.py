@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from flask import Flask, current_app, g, request
@@ -14,11 +16,12 @@ from portal.audit.sentences import sentence
 from portal.config import Settings
 from portal.rendering import plain
 from portal.signing import csrf_token
-from portal.values import countries, country_name, zone
+from portal.values import countries, country_name, time_zones, zone
 
 THEMES = ("light", "dark", "system")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 TWO = tuple(f"{number:02}" for number in range(60))  # digits
+Option = tuple[str, str, str]  # of a long list: group, value, words
 NAVIGATION: tuple[tuple[str, str, Callable[[Any], policy.Answer] | None], ...] = (
     ("Overview", "overview.index", None),
     ("Agents", "agents.index", None),
@@ -35,7 +38,12 @@ def init_app(app: Flask) -> None:
     ours: Settings = app.config["PORTAL"]
     same = {"registration_open": ours.registration == "open", "insecure": ours.insecure, "policy": policy}
     app.jinja_env.globals.update(
-        **same, csrf_token=csrf_token, navigation=navigation, current_door=current_door, country_options=country_options
+        **same,
+        csrf_token=csrf_token,
+        navigation=navigation,
+        current_door=current_door,
+        country_options=country_options,
+        zone_options=zone_options,
     )
     app.context_processor(everywhere)
 
@@ -81,22 +89,42 @@ def _leads(path: str, url: str) -> bool:
     return path == url or (url != "/" and path.startswith(f"{url}/"))
 
 
-@cache
-def _country_options() -> tuple[str, dict[str, int]]:
-    """The options of a choice of countries, and for each code where in them its option's tag ends."""
-    text, ends = "", {}
-    for code, name in (("", "Choose a country"), *countries()):
-        text += Markup('<option value="{}"').format(code)
-        ends[code] = len(text)
-        text += Markup(plain(Markup(">{}</option>").format(name)))  # noqa: S704  (escaped by format)
-    return text, ends
-
-
 def country_options(chosen: str | None) -> Markup:
-    """All countries to choose from, the chosen one selected; made once, because there are 250 of them."""
-    text, ends = _country_options()
+    """All countries to choose from, the chosen one selected."""
+    return _selected(_countries, chosen)
+
+
+def zone_options(chosen: str | None) -> Markup:
+    """All time zones to choose from, by area, the chosen one selected."""
+    return _selected(_zones, chosen)
+
+
+def _countries() -> list[Option]:
+    return [("", "", "Choose a country"), *(("", code, name) for code, name in countries())]
+
+
+def _zones() -> list[Option]:
+    return [("", "", "Same as device"), *((area, name, place) for name, area, place in time_zones())]
+
+
+def _selected(listed: Callable[[], list[Option]], chosen: str | None) -> Markup:
+    text, ends = _options(listed)
     end = ends.get(chosen or "", ends[""])
     return Markup(f"{text[:end]} selected{text[end:]}")  # noqa: S704  (escaped where it was made)
+
+
+@cache
+def _options(listed: Callable[[], list[Option]]) -> tuple[str, dict[str, int]]:
+    """The options of a list of hundreds, and for each value where in them its option's tag ends."""
+    text, ends = "", {}
+    for group, options in groupby(listed(), itemgetter(0)):
+        text += Markup('<optgroup label="{}">').format(group) if group else ""
+        for _, value, words in options:
+            text += Markup('<option value="{}"').format(value)
+            ends[value] = len(text)
+            text += Markup(plain(Markup(">{}</option>").format(words)))  # noqa: S704  (escaped by format)
+        text += "</optgroup>" if group else ""
+    return text, ends
 
 
 def role_name(role: str) -> str:

@@ -19,9 +19,10 @@ from flask import Flask
 
 from portal.actor import Actor, Origin
 from portal.auth import services as auth
-from portal.config import ROOT, Settings
+from portal.config import Settings
 from portal.extensions import release
 from portal.mail_links import services as mail_links
+from portal.system import ROOT
 from portal.testing.browser import Browser, Page
 from portal.testing.cast import PASSWORD, Person
 from portal.worker.jobs import Application, Jobs

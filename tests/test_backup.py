@@ -17,11 +17,12 @@ import pytest
 from flask import Flask
 
 from portal import create_app
-from portal.config import ROOT, Settings, load_settings
+from portal.config import Settings, load_settings
 from portal.database import binaries, connect, libpq_url
 from portal.database.cluster import DATABASE, Instance
 from portal.database.migrate import upgrade
 from portal.database.provision import provision, provision_given
+from portal.system import ROOT
 from portal.testing import Browser, the_cast, write_cast
 from portal.testing.databases import SECRET_KEY
 from tests.attack.catalog import RULES

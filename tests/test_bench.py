@@ -27,12 +27,11 @@ from bench.report import DOCUMENT, Table, put, told, verdict, written
 from portal.agents import services as agent_services
 from portal.agents.commands import MakeAgent, as_written
 from portal.bulk import services as bulk
-from portal.config import ROOT
 from portal.database import connect, tenancy
 from portal.extensions import db, transaction
 from portal.imports import importing
 from portal.imports.importing import Person
-from portal.system import StartRefused
+from portal.system import ROOT, StartRefused
 from portal.testing import Browser, Cluster
 from portal.users import services
 from portal.users.commands import RemoveUser

@@ -18,10 +18,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
-from portal.config import ROOT, load_settings
+from portal.config import load_settings
 from portal.database import driver_url, folder, health, libpq_url, provision
 from portal.database.cluster import DATABASE, Instance, with_database
-from portal.system import StartRefused, account_of, acting_as, serving_account
+from portal.system import ROOT, StartRefused, account_of, acting_as, serving_account
 from tests.conftest import OLDER_POSTGRESQL
 from tests.steps import until
 

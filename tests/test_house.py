@@ -38,7 +38,7 @@ DOORS = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "config": {"errors"},
+    "config": {"errors", "system"},
     "actor": {"values"},
     "values": {"errors", "values"},
     "models": {"extensions", "models", "values"},
@@ -88,7 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"extensions", "errors", "system", "services", "commands", "config", "database", "shipped", "lists"},
 }
 # The processes around the application, the rooms below it, which look at each other only, and the testers' kit, which nothing else uses.
-MACHINERY = {"__init__", "framework", "serve", "processes", "handover", "slow_clients", "system"}
+MACHINERY = {"__init__", "application", "framework", "serve", "processes", "web", "handover", "slow_clients", "system"}
 MACHINE_ROOMS = {"database", "worker", "testing"}
 PRIVATE = {"pages", "version_pages", "api", "forms"}
 ALL = [path for path in PORTAL.rglob("*.py") if path.parent.name not in MACHINE_ROOMS and path.stem not in MACHINERY]

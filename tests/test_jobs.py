@@ -14,11 +14,12 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from portal.config import ROOT, Settings
+from portal.config import Settings
 from portal.database import connect, tenancy
 from portal.errors import Forbidden, Invalid
 from portal.extensions import transaction
 from portal.jobs import services as jobs
+from portal.system import ROOT
 from portal.testing import Browser, do_jobs
 from portal.worker import jobs as duty
 from portal.worker.cleanup import clean_up

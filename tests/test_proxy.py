@@ -20,9 +20,8 @@ from urllib.parse import urlencode
 import pytest
 from bs4 import BeautifulSoup
 
-from portal.config import ROOT
 from portal.database.cluster import Instance
-from portal.system import acting_as, end, serving_account, spawn
+from portal.system import ROOT, acting_as, end, serving_account, spawn
 from portal.testing import PASSWORD, the_cast, write_cast
 from tests.conftest import PROXIES
 from tests.test_serve import a_place, free_port, serving

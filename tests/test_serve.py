@@ -19,12 +19,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from portal.config import ROOT, load_settings
+from portal.config import load_settings
 from portal.database import libpq_url
 from portal.database.cluster import DATABASE, Instance
 from portal.database.provision import provision
-from portal.processes import Kept, environment
-from portal.system import Ending, StartRefused, Stopped, serving_account
+from portal.processes import Kept, Web, environment
+from portal.system import ROOT, Ending, StartRefused, Stopped, serving_account
 from tests.steps import until
 
 OURS = {name for name in os.environ if name.endswith("DATABASE_URL")} | {"MAKELEVEL", "SECRET_KEY", "INSTANCE_PATH", "PORT", "PUBLIC_URL"}
@@ -145,7 +145,7 @@ def test_the_portal_lives_is_killed_and_lives_again(place: Path, port: int) -> N
         assert [portal.get("/healthz"), portal.get("/readyz")] == [200, 200]
         tree = portal.tree()
         assert uids(tree) == {serving_account().uid}
-        for part in ("-m portal.serve", "-m gunicorn", "-m portal.worker", "bin/postgres"):
+        for part in ("-m portal.serve", "-m portal.web", "-m portal.worker", "bin/postgres"):
             assert [args for args in tree.values() if part in args], part
         _knows_no_more_than_it_must(tree, Instance(instance).urls())
         assert stat.S_IMODE(instance.stat().st_mode) == 0o700
@@ -179,9 +179,9 @@ def _nobody_is_connected(instance: Instance) -> bool:
 
 def _knows_no_more_than_it_must(tree: dict[int, str], urls: dict[str, str]) -> None:
     for pid, args in tree.items():
-        if "gunicorn" in args or "portal.worker" in args:
+        if "portal.web" in args or "portal.worker" in args:
             env = Path(f"/proc/{pid}/environ").read_text()
-            assert urls["app"] in env
+            assert (urls["app"] in env) == ("portal.worker" in args), "the web server is told later, and not in its environment"
             assert urls["owner"].split(":")[2].split("@")[0] not in env
             assert urls["superuser"].split(":")[2].split("@")[0] not in env
 
@@ -367,9 +367,23 @@ def test_what_cannot_be_started_is_tried_again(capsys: pytest.CaptureFixture[str
     assert "The disk is full." in capsys.readouterr().err
 
 
+def test_the_web_server_that_is_told_nothing_ends_with_whoever_started_it() -> None:
+    web = Web()
+    web.line.close()
+    assert web.process.wait(60) == 1
+
+
+def test_the_web_server_that_still_loads_is_stopped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWNER_DATABASE_URL", "postgresql://portal_owner@elsewhere/thanotopolis")
+    with Web() as web:
+        assert "portal_owner" not in Path(f"/proc/{web.process.pid}/environ").read_text()
+    assert web.process.poll() == -signal.SIGTERM
+
+
 def test_the_children_do_not_see_the_owner_nor_settings_of_other_servers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "elsewhere")
     monkeypatch.setenv("OWNER_DATABASE_URL", "postgresql://portal_owner@elsewhere/thanotopolis")
+    monkeypatch.setenv("owner_database_url", "postgresql://portal_owner@elsewhere/thanotopolis")
     urls = {who: f"postgresql://portal_{who}@here/thanotopolis" for who in ("app", "platform", "worker")}
     settings = load_settings(env_file=None, **{name.lower(): value for name, value in given(urls).items()})
     env = environment(settings, place, embedded=True)

@@ -24,19 +24,20 @@ from portal.worker.cleanup import ADDED, clean_up, fold
 from tests.crowd import NOW, crowd, person, put
 from tests.steps import users_shown
 
-DAY = "CASE WHEN last_sign_in_at IS NULL THEN 'never' ELSE to_char(last_sign_in_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') END"
+DAY = "CASE WHEN {day} = '-infinity' THEN 'never' ELSE to_char({day}, CASE WHEN {day} < current_date - 120 THEN 'YYYY' ELSE 'YYYY-MM-DD' END) END"
+SIGNED_IN_ON = DAY.format(day="coalesce((last_sign_in_at AT TIME ZONE 'UTC')::date, '-infinity')")
 REAL = f"""
     SELECT tenant_id, role, {STATE} AS state, is_verified, NULL AS day, count(*) FROM users GROUP BY 1, 2, 3, 4
-    UNION ALL SELECT tenant_id, NULL, NULL, NULL, {DAY}, count(*) FROM users WHERE removed_at IS NULL GROUP BY 1, 5"""
-KNOWN = """
-    SELECT tenant_id, role, state, is_verified, CASE WHEN signed_in_on = '-infinity' THEN 'never' ELSE signed_in_on::text END AS day, sum(number)
+    UNION ALL SELECT tenant_id, NULL, NULL, NULL, {SIGNED_IN_ON}, count(*) FROM users WHERE removed_at IS NULL GROUP BY 1, 5"""
+KNOWN = f"""
+    SELECT tenant_id, role, state, is_verified, CASE WHEN signed_in_on IS NOT NULL THEN {DAY.format(day="signed_in_on")} END AS day, sum(number)
     FROM user_counts GROUP BY 1, 2, 3, 4, 5 HAVING sum(number) <> 0"""
 # What happens to some accounts at once; {some} is a condition that takes a part of them.
 CHANGES = [
     "UPDATE users SET role = CASE role WHEN 'user' THEN 'org_admin' ELSE 'user' END WHERE {some}",
     "UPDATE users SET is_active = NOT is_active WHERE {some} AND accepted_at IS NOT NULL AND removed_at IS NULL",
     "UPDATE users SET is_verified = NOT is_verified, role = 'user' WHERE {some}",
-    "UPDATE users SET last_sign_in_at = now() - random() * interval '100 days' WHERE {some}",
+    "UPDATE users SET last_sign_in_at = now() - random() * interval '900 days' WHERE {some}",
     "UPDATE users SET last_sign_in_at = NULL WHERE {some}",
     "UPDATE users SET density = 'compact' WHERE {some}",
     "UPDATE users SET removed_at = now(), is_active = false, first_name = NULL, last_name = NULL, username = NULL, username_key = NULL,"
@@ -105,6 +106,24 @@ def test_the_worker_folds_what_was_added_and_no_organization_waits_for_another(o
     assert wrong(owner) == []
 
 
+def test_sums_that_nothing_was_added_to_stay(owner: Any, worker: Any, crowds: list[UUID]) -> None:
+    def sums() -> dict[str, str]:
+        owner.execute("SELECT id::text, concat_ws(' ', role, state, is_verified, signed_in_on) FROM user_counts WHERE is_folded")
+        return dict(owner.fetchall())
+
+    for number in range(2 * ADDED):
+        days = f"interval '{number % 2 + 1} days'"
+        owner.execute(f"UPDATE users SET last_sign_in_at = now() - {days} WHERE tenant_id = '{crowds[0]}' AND last_name = 'Ortiz'")
+        if number == ADDED - 1:
+            fold(worker)
+            before = sums()
+    fold(worker)
+    after = sums()
+    written_anew = {what for id, what in before.items() if id not in after}
+    assert len(written_anew) == 1 < len(before), "the day on which they all signed in last"
+    assert wrong(owner) == []
+
+
 def test_many_who_change_and_fold_at_once_wait_for_nobody_and_lose_nothing(
     cluster: Any, database: str, owner: Any, crowds: list[UUID]
 ) -> None:
@@ -122,7 +141,7 @@ def test_many_who_change_and_fold_at_once_wait_for_nobody_and_lose_nothing(
         with closing(connect(urls["worker"])) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             while not done.is_set():
-                cursor.execute("SELECT fold_user_counts(2)")
+                cursor.execute("SELECT fold_user_counts(2, 100)")
 
     with ThreadPoolExecutor(6) as threads:
         folding = [threads.submit(keep_folding, number) for number in range(2)]

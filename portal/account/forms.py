@@ -3,22 +3,15 @@
 from typing import Any
 
 from flask_login import current_user
-from wtforms import EmailField, PasswordField, RadioField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms import EmailField, PasswordField, RadioField, SelectChoice, StringField  # type: ignore[attr-defined]
 
 from portal.account.commands import ChangeEmail, ChoosePreferences, EditProfile
 from portal.auth.commands import ChangePassword
 from portal.extensions import settings
 from portal.forms import ConfirmingForm, EditingForm, ModelForm
-from portal.values import time_zones
 
-AS_THE_DEVICE = SelectChoice("", "Same as device")
 THEMES = [SelectChoice("system", "Same as device"), SelectChoice("light", "Light"), SelectChoice("dark", "Dark")]
 DENSITIES = [SelectChoice("comfortable", "Comfortable"), SelectChoice("compact", "Compact")]
-
-
-def zone_choices() -> list[SelectChoice]:
-    """All time zones by area, the device's own first."""
-    return [AS_THE_DEVICE, *(SelectChoice(name, place, optgroup=area or None) for name, area, place in time_zones())]
 
 
 class ProfileForm(EditingForm):
@@ -43,7 +36,7 @@ class PreferencesForm(ModelForm):
 
     theme = RadioField("Appearance", choices=THEMES, validate_choice=False)
     density = RadioField("Tables", choices=DENSITIES, validate_choice=False)
-    time_zone = SelectField("Time zone", choices=zone_choices, validate_choice=False)
+    time_zone = StringField("Time zone")
 
 
 class PasswordForm(ModelForm):

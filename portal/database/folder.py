@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from portal.config import ROOT, Settings
-from portal.system import Account, StartRefused, account_of, acting_as, enterable, serving_account
+from portal.config import Settings
+from portal.system import ROOT, Account, StartRefused, account_of, acting_as, enterable, serving_account
 
 MARK = "Thanotopolis Portal"
 FOR_ROOT = Path("/var/lib/thanotopolis-portal")

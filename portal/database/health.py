@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from portal.config import ROOT, Settings
+from portal.config import Settings
 from portal.database import libpq_url
 from portal.database.cluster import database_running
-from portal.system import StartRefused
+from portal.system import ROOT, StartRefused
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine

@@ -1,6 +1,6 @@
 """Revisions run from the programs and the tests, by Alembic's own commands and without Flask."""
 
-from portal.config import ROOT
+from portal.system import ROOT
 
 
 def upgrade(owner_url: str, to: str = "head") -> None:

@@ -27,12 +27,13 @@ FILTERS = {
     "verified": "u.is_verified = (%(verified)s = 'yes')",
 }
 LAST_SIGN_IN = ORDERS["last_sign_in"][0]
-SIGNED_IN = {  # {now} is the moment that the days are counted from
+SIGNED_IN = {  # {now} is the moment that the days are counted from; that there is one at all is what the index asks that has them by name
     "never": "u.last_sign_in_at IS NULL",
-    "week": f"{LAST_SIGN_IN} > {{now}} - interval '7 days'",
-    "quarter": f"{LAST_SIGN_IN} > {{now}} - interval '90 days'",
+    "week": f"u.last_sign_in_at IS NOT NULL AND {LAST_SIGN_IN} > {{now}} - interval '7 days'",
+    "quarter": f"u.last_sign_in_at IS NOT NULL AND {LAST_SIGN_IN} > {{now}} - interval '90 days'",
     # a pair, because of two plain bounds PostgreSQL believes that nearly nobody stands between them
-    "longer": f"{LAST_SIGN_IN} <= {{now}} - interval '90 days' AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
+    "longer": f"u.last_sign_in_at IS NOT NULL AND {LAST_SIGN_IN} <= {{now}} - interval '90 days'"
+    f" AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
 }
 # The days (UTC) of which everybody fits, by user_counts; of the day in which the time begins or ends some do and some do not.
 WHOLE_DAYS = {

@@ -81,7 +81,8 @@ class UserCount(db.Model):  # type: ignore[name-defined]
     """How many accounts of an organization more, or fewer, there are: of a role, state and confirmed addresses, or by last sign-in.
 
     Written by triggers of `users` alone; the sum of the rows is the number of accounts, in the same snapshot. `signed_in_on` is a day in
-    UTC, '-infinity' for never, of accounts that were not removed; rows have either it or the other three.
+    UTC, '-infinity' for never, of accounts that were not removed; rows have either it or the other three. Of days
+    more than 120 days ago a sum may be that of their year, under its first day.
     """
 
     __tablename__ = "user_counts"
@@ -89,7 +90,7 @@ class UserCount(db.Model):  # type: ignore[name-defined]
         CheckConstraint(
             "num_nonnulls(role, state, is_verified) = CASE WHEN signed_in_on IS NULL THEN 3 ELSE 0 END", name="user_counts_by_kind_or_day"
         ),
-        Index("user_counts_by_day", "tenant_id", "signed_in_on"),
+        Index("user_counts_by_day", "tenant_id", "signed_in_on", postgresql_include=["number"]),
         Index("user_counts_to_be_folded", "tenant_id", postgresql_where=text("NOT is_folded")),
     )
 
@@ -139,8 +140,9 @@ class User(db.Model):  # type: ignore[name-defined]
             )
             for name, order in ORDERS.items()
         ),
-        Index(
-            "users_never_signed_in", "tenant_id", "sort_key", "id", postgresql_where=text("removed_at IS NULL AND last_sign_in_at IS NULL")
+        *(
+            Index(name, "tenant_id", "sort_key", "id", postgresql_where=text(f"removed_at IS NULL AND last_sign_in_at IS {null}"))
+            for name, null in {"users_never_signed_in": "NULL", "users_signed_in": "NOT NULL"}.items()
         ),
         Index("users_by_email_key", "email_key", postgresql_where=text("is_active")),
         Index("users_removed", "tenant_id", "removed_at", "id", postgresql_where=text("removed_at IS NOT NULL")),

@@ -5,7 +5,8 @@ from typing import Any
 from portal.mail import outbox
 
 STEP = 1000  # rows per statement
-ADDED = 20  # changes of accounts of an organization that are folded into one sum
+ADDED = 20  # changes of accounts of an organization that are folded
+AT_ONCE = 100  # organizations, each with thousands of sums, in one statement
 EXPIRED = {  # table: (primary key, condition)
     "sessions": ("tenant_id, id", "expires_at < now()"),
     "idempotency_keys": ("tenant_id, key", "expires_at < now()"),
@@ -31,11 +32,11 @@ def clean_up(connection: Any) -> int:
 
 
 def fold(connection: Any) -> None:
-    """Fold what was added to the numbers of users, of a thousand organizations at a time."""
+    """Fold what was added to the numbers of users."""
     with connection.cursor() as cursor:
         while True:
-            cursor.execute("SELECT fold_user_counts(%s)", [ADDED])
-            if cursor.fetchone()[0] < STEP:
+            cursor.execute("SELECT fold_user_counts(%s, %s)", [ADDED, AT_ONCE])
+            if cursor.fetchone()[0] < AT_ONCE:
                 return
 
 
