@@ -80,7 +80,7 @@ def test_rows_are_drawn_once_a_kind_and_every_cell_is_escaped(app: Flask, write:
 )
 def test_a_row_cannot_decide_by_its_cells(write: Write, decides: str) -> None:
     write(row=decides)
-    with pytest.raises(TypeError, match="by its kind"):
+    with pytest.raises(TypeError, match="by the kind"):
         rows_of("row.html", [(Kind("a"), Cells("1", ""))])
 
 
