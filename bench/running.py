@@ -123,13 +123,19 @@ def _environment() -> dict[str, str]:
 
 
 def _fill_smallest(place: Instance, secret: str, rows: int, database: str) -> None:
+    """Fill it at the first time; each time somebody else is signed in."""
     with closing(connect(place.urls("postgres")["superuser"])) as connection:
         connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {database}")
+        cursor = connection.cursor()
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", [database])
+        is_new = cursor.fetchone() is None
+        if is_new:
+            cursor.execute(f"CREATE DATABASE {database}")
     with closing(connect(place.urls(database)["superuser"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
-        cursor.execute(smallest.SCHEMA, [rows])
+        if is_new:
+            cursor.execute(smallest.SCHEMA, [rows])
         cursor.execute(smallest.SIGN_IN, [smallest.digest(secret)])
         cursor.execute("VACUUM ANALYZE")
 

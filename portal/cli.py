@@ -127,7 +127,7 @@ def load_catalogue() -> None:
 
     with database_running(settings()), closing(connect(settings().platform_database_url)) as connection:
         changed = load(connection)
-    click.echo(f"{changed} of {len(shipped())} free agents were brought in or follow a newer text.")
+    click.echo(f"{changed} of {len(shipped())} free agents were loaded or follow a newer text.")
 
 
 @click.command("verify-audit")

@@ -9,30 +9,31 @@ from markupsafe import Markup
 
 from portal.rendering import drawn, escaped
 
-KINDS = {"PasswordField": "password", "TextAreaField": "textarea", "SelectField": "select"}
+ELEMENTS = {"PasswordField": "password", "TextAreaField": "textarea", "SelectField": "select"}
 
 
 class Control(NamedTuple):
-    """How a field looks, whatever stands in it: components/_field.html is rendered once for each."""
+    """How a field looks, whatever stands in it: components/_field.html is rendered once for each, and that is kept."""
 
     element: str
     type: str
     id: str
     label: str
     attributes: Markup
-    help: str | None
+    helped: bool
     optional: bool
     half: bool
     refused: bool
 
 
 class Held(NamedTuple):
-    """What stands in it."""
+    """What stands in it; `options` and `more` are HTML already, the others are escaped."""
 
     value: str
-    options: str
+    options: Markup | str
+    help: str
     refused: str
-    more: str
+    more: Markup | str
 
 
 def field(
@@ -42,7 +43,7 @@ def field(
     help: str | None = None,
     optional: bool = False,
     autocomplete: str | None = None,
-    kind: str | None = None,
+    element: str | None = None,
     type: str | None = None,
     choices: list[tuple[str, str]] | None = None,
     options: Markup | None = None,
@@ -51,40 +52,51 @@ def field(
     attributes: dict[str, Any] | None = None,
     caller: Callable[[], str] | None = None,
 ) -> Markup:
-    """A control with its label, help and error sentence, for any WTForms field; what its caller writes stands under it.
+    """A control with its label, help and error sentence, for a WTForms field of text or a choice; what its caller writes stands under it.
 
-    `kind` (input, password, textarea, select), `type` and `label` override what the field itself says; `choices` are (value, label) of
-    a select, `options` its options as they are; `half` shares a row with its neighbour, with the help below, so that the controls stay
-    level; `attributes` are further attributes: their names come from the templates, their values from anywhere, None leaves one away.
+    `element` (input, password, textarea, select), `type` and `label` override what the field itself says; `choices` are (value, label)
+    of a select, `options` its options as they are; `half` shares a row with its neighbour, with the help below, so that the controls stay
+    level; `attributes` are further attributes, None leaves one away. Labels and attributes make a pattern that is kept: they are few, and
+    nothing of a person. The macro `radios` draws a choice of a few; checkboxes and files are written by hand.
     """
     refused = " ".join(field.errors)
     control = _control(
-        *(field.id, field.name, kind or KINDS.get(field.type, "input"), type or getattr(field.widget, "input_type", "text")),
-        *(label or field.label.text, help, optional, autocomplete, half, described_by, bool(refused)),
-        tuple(attributes.items()) if attributes else (),
+        field.id,
+        field.name,
+        element=element or ELEMENTS.get(field.type, "input"),
+        type=type or getattr(field.widget, "input_type", "text"),
+        label=label or field.label.text,
+        helped=bool(help),
+        optional=optional,
+        autocomplete=autocomplete,
+        half=half,
+        described_by=described_by,
+        refused=bool(refused),
+        attributes=tuple([(name, None if value is None else str(value)) for name, value in attributes.items()]) if attributes else (),
     )
     value = field._value() if control.element in ("input", "textarea") else ""
     if control.element == "select":
         options = options or (options_among(choices, field.data or "") if choices else _options_of(field))
-    return drawn("components/_field.html", control, Held(value, options or "", refused, caller() if caller else ""))
+    return drawn("components/_field.html", control, Held(value, options or "", help or "", refused, caller() if caller else ""))
 
 
 @lru_cache(maxsize=1024)
 def _control(
     id: str,
     name: str,
+    *,
     element: str,
     type: str,
     label: str,
-    help: str | None,
+    helped: bool,
     optional: bool,
     autocomplete: str | None,
     half: bool,
     described_by: str,
     refused: bool,
-    attributes: tuple[tuple[str, Any], ...],
+    attributes: tuple[tuple[str, str | None], ...],
 ) -> Control:
-    described = [f"{id}-help" if help else "", described_by, f"{id}-error" if refused else ""]
+    described = [f"{id}-help" if helped else "", described_by, f"{id}-error" if refused else ""]
     all_attributes = {
         "id": id,
         "name": name,
@@ -96,7 +108,7 @@ def _control(
         **dict(attributes),
     }
     written = "".join([f' {name}="{escaped(value)}"' for name, value in all_attributes.items() if value is not None])
-    return Control(element, type, id, label, Markup(written), help, optional, half, refused)  # noqa: S704  (escaped above)
+    return Control(element, type, id, label, Markup(written), helped, optional, half, refused)  # noqa: S704  (escaped above)
 
 
 def options(choices: Iterable[tuple[str, str]], chosen: str | None) -> Markup:

@@ -24,7 +24,11 @@ AS_SENT: Any = object()  # what the request sent
 
 
 class FieldsMadeOnce(DefaultMeta):
-    """WTForms works out for each form what its class says of its fields; here that is worked out once, and kept in a field's own class."""
+    """WTForms works out for each form what its class says of its fields; here that is worked out once, and kept in a field's own class.
+
+    So attributes of a field are set, never changed in place (`field.render_kw[…] = …`, `field.choices.append(…)`): the next request would
+    see it. A field's __init__ sees no form. Form classes are made once, or kept: for each field of each class one is kept here.
+    """
 
     def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
         own = _own_class(unbound_field, options["name"], options["prefix"])
@@ -50,7 +54,8 @@ class NestedForm(Form):
 class ModelForm(FlaskForm):
     """A form over a command: its fields bear the command's names, its faults stand beside them.
 
-    Its token was looked at with the request, as that of all that is unsafe; pages write it with the macro `hidden`.
+    Its token was looked at with the request, as that of all that is unsafe; pages write it with the macro `hidden`, where a form has
+    nothing else by hand.
     """
 
     class Meta(FieldsMadeOnce, FlaskForm.Meta):
@@ -88,7 +93,7 @@ class ModelForm(FlaskForm):
         return typed(self, self.command_type)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
-        """Whether token and command are in order; the command is then in `command`, else the faults stand beside their fields."""
+        """Whether the command is in order; it is then in `command`, else the faults stand beside their fields."""
         valid = bool(super().validate(extra_validators))
         try:
             self.command = self.command_type.model_validate(self.typed(), context=self.context())

@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # what reads settings takes long to load, and the web server 
     from portal.config import Settings
 
 OWNER = "OWNER_DATABASE_URL"
-TOLD = 8  # bytes that say how long it is what the web server is told
+# What the web server has of the environment before it is told more: nothing that others of its account may not see.
+FOR_PYTHON = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV"}
+FOR_PYTHON_TOO = ("LC_", "LD_", "MALLOC_", "GLIBC_", "PYTHON")
+LENGTH = 8  # bytes of the number before what the web server is told: how long that is
 GRACE = 10  # seconds that requests under way get when everything stops
 
 
@@ -28,7 +31,8 @@ class Web:
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
         command = [sys.executable, "-m", "portal.web", str(theirs.fileno())]
-        self.process = spawn(command, env=_without_the_owner(), cwd=ROOT, pass_fds=[theirs.fileno()], last_signal=signal.SIGQUIT)
+        env = {name: value for name, value in os.environ.items() if name in FOR_PYTHON or name.startswith(FOR_PYTHON_TOO)}
+        self.process = spawn(command, env=env, cwd=ROOT, pass_fds=[theirs.fileno()], last_signal=signal.SIGQUIT)
         theirs.close()
 
     def __enter__(self) -> Self:
@@ -41,10 +45,11 @@ class Web:
         """The environment and the command line of gunicorn, and the socket that listens; at once, though nobody may listen yet."""
         told = json.dumps({"options": options, "env": env}).encode()
         with suppress(OSError):  # it may have ended already
-            socket.send_fds(self.line, [len(told).to_bytes(TOLD)], [listener.fileno()])
+            socket.send_fds(self.line, [len(told).to_bytes(LENGTH)], [listener.fileno()])
             self.line.sendall(told)
 
     def open(self) -> None:
+        """Let it serve; returns at once."""
         with suppress(OSError):
             self.line.sendall(b"\n")
 
@@ -55,7 +60,10 @@ class Web:
 
 
 class Processes:
-    """The web server and the worker beside it; `instance` is the folder of local state, `embedded` whether the database is in it."""
+    """The web server and the worker beside it; `instance` is the folder of local state, `embedded` whether the database is in it.
+
+    Made, they have told the web server what to serve; `start` has it serve.
+    """
 
     def __init__(self, web: Web, settings: "Settings", listener: socket.socket, instance: Path, ending: Ending, *, embedded: bool) -> None:
         self.web, self.settings, self.listener, self.ending = web, settings, listener, ending
@@ -130,7 +138,8 @@ class Kept:
 
 def environment(settings: "Settings", instance: Path, *, embedded: bool) -> dict[str, str]:
     """What the children see: never the address of the tables' owner, nor of a superuser."""
-    env = {name: value for name, value in _without_the_owner().items() if not (embedded and name.startswith("PG"))}
+    left = {name for name in os.environ if name.upper() == OWNER or (embedded and name.startswith("PG"))}
+    env = {name: value for name, value in os.environ.items() if name not in left} | {OWNER: NOT_FOR_CHILDREN}
     return env | {
         "DATABASE_URL": settings.database_url,
         "PLATFORM_DATABASE_URL": settings.platform_database_url,
@@ -141,12 +150,6 @@ def environment(settings: "Settings", instance: Path, *, embedded: bool) -> dict
         "INSTANCE_PATH": str(instance),
         "REQUEST_SECONDS": str(settings.request_seconds),
     }
-
-
-def _without_the_owner() -> dict[str, str]:
-    """The environment, without the address of the tables' owner in whatever letters."""
-    others = {name: value for name, value in os.environ.items() if name.upper() != OWNER}
-    return others | {OWNER: NOT_FOR_CHILDREN}
 
 
 def gunicorn_options(settings: "Settings", instance: Path) -> list[str]:

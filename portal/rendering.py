@@ -115,7 +115,8 @@ PLACEHOLDER = re.compile("\0([0-9]+)\0")
 def drawn(template: str, kind: Any, cells: Any) -> Markup:
     """A part of a page: `template` is rendered once for each kind, and the cells, escaped, are put into that.
 
-    Two named tuples, which the template sees as `kind` and `cells`; a kind has to be hashable, cells are texts.
+    Two named tuples, which the template sees as `kind` and `cells`; cells are texts. A kind is kept with its pattern (1,024 of all, the
+    least used goes first) and is told from others by equality: hashable, no Markup made of what people type, nothing of a person.
     """
     return _ascii(_drawn(template, kind, cells))
 

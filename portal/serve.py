@@ -39,7 +39,7 @@ def serve(web: Web, listener: socket.socket | None, ending: Ending) -> NoReturn:
     """Start everything, announce it, and keep it alive; ends only by an exception.
 
     The web server loads the portal while the settings are read and the database starts; it serves when all is done. `listener` is the
-    socket where root has bound it.
+    socket that root has bound; where it is None, one is bound here.
     """
     from portal.config import load_settings
     from portal.database.cluster import with_database
@@ -50,11 +50,11 @@ def serve(web: Web, listener: socket.socket | None, ending: Ending) -> NoReturn:
         instance, embedded = _instance(settings), settings.embedded
         settings = with_database(settings)
         processes = Processes(web, settings, listener, instance.path, ending, embedded=embedded)
-        stack.callback(processes.stop)
         ending.check()
         if embedded:
             stack.enter_context(instance.running(own=True, patience=10))
-            stack.callback(processes.stop)  # before the database
+        stack.callback(processes.stop)  # before the database
+        if embedded:
             _provision(instance)
         ending.check()
         check_database(settings)
@@ -90,7 +90,7 @@ def _load_catalogue(settings: "Settings") -> None:
         with closing(connect(settings.platform_database_url)) as connection:
             load(connection)
     except psycopg2.OperationalError as error:  # somebody holds the table longer than the role waits, or the server went away
-        raise StartRefused(f"The free agents could not be brought in: {str(error).strip()}.") from None
+        raise StartRefused(f"The free agents could not be loaded: {str(error).strip()}.") from None
 
 
 def _instance(settings: "Settings") -> "Instance":
@@ -139,7 +139,7 @@ def _faults(url: str) -> list[str]:
 
 
 def _listener(settings: "Settings") -> socket.socket:
-    """The socket that will listen, bound before anything is started; by root, so that PORT may be below 1024."""
+    """The socket that will listen, bound before the database is started; by root, so that PORT may be below 1024."""
     deadline = time.monotonic() + 3  # a killed predecessor may still be leaving
     while True:
         try:

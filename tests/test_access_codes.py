@@ -76,7 +76,7 @@ def test_with_approval_an_administrator_decides(app: Flask, admin: Browser, owne
     waiting_ones = admin.get("users.index", state="waiting")
     assert "Waiting" in waiting_ones.text
     assert not waiting_ones.select(f"form[action='/users/{ids['other']}/refuse']")  # the row leads to the page, which asks first
-    assert said_before(admin.get(f"/users/{ids['other']}"), f"/users/{ids['other']}/refuse").startswith("Nothing of this account stays")
+    assert said_before(admin.get(f"/users/{ids['other']}"), f"/users/{ids['other']}/refuse").startswith("The account is deleted")
     admin.post(f"/users/{ids['mara.ortiz']}/accept")
     admin.post(f"/users/{ids['other']}/refuse")
     admin.post(f"/users/{ids['mara.ortiz']}/refuse", expect=409)

@@ -387,7 +387,7 @@ def test_the_catalogue_is_brought_in_once_and_follows_only_what_nobody_changed(
 
 def test_the_command_says_what_it_did(app: Flask, cast: SimpleNamespace) -> None:
     told = app.test_cli_runner().invoke(args=["load-catalogue"])
-    assert (told.exit_code, told.output) == (0, "10 of 10 free agents were brought in or follow a newer text.\n")
+    assert (told.exit_code, told.output) == (0, "10 of 10 free agents were loaded or follow a newer text.\n")
 
 
 @pytest.mark.parametrize(

@@ -754,7 +754,7 @@ def test_a_clone_is_an_own_agent_that_nobody_uses_yet(admin: Browser, cast: Simp
     assert stored_agent(owner, "agent_type", clone(admin, original)) == f"{agent_type}_{3 if whose == 'own' else 2}"
     assert stored_agent(owner, "origin_agent_id::text", copy) == original
     page = admin.get("agents.show", agent_id=copy)
-    assert "as version 1 says it. The original was not changed since." in page.text
+    assert "version 1. The original was not changed since." in page.text
     assert "Nobody uses this agent" in page.text
     assert saved(owner, copy)[0][2] == f"Copied from {name}, version 1"
 
@@ -823,7 +823,7 @@ def test_an_original_that_moves_on_is_told_and_taken_over(admin: Browser, above:
     )
     owner.execute("SELECT agent_type, description, configuration::text FROM agent_versions WHERE agent_id = %s AND number = 4", (copy,))
     assert owner.fetchone() == ("MY_OWN", "A better text", '{"prompt": "better"}')
-    assert "as version 2 says it. The original was not changed since." in admin.get("agents.show", agent_id=copy).text
+    assert "version 2. The original was not changed since." in admin.get("agents.show", agent_id=copy).text
     assert "says what the original says already" in admin.post("agents.follow", {"number": "2"}, agent_id=copy, expect=422).text
 
 

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from portal.audit import services as audit
+from portal.audit.sentences import sentence
 from portal.database import tenancy
 from portal.extensions import transaction
 from portal.testing.browser import Browser
@@ -291,3 +292,19 @@ def test_the_last_day_of_the_calendar_is_no_fault(app: Flask, cast: SimpleNamesp
     admin = Browser(app).sign_in(cast.acme.admin)
     for days in ({"before": "", "who": " "}, {"until": "9999-12-31"}, {"since": "0001-01-01"}, {"since": "9999-12-31"}):
         assert admin.client.get("/audit", query_string=days).status_code in (200, 422)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"request": [None, "GET /users"], "reason": [None, "Only an administrator may."]},
+            "was refused the page /users. Only an administrator may.",
+        ),
+        ({"request": [None, "POST /users"]}, "was refused an action at /users."),
+        *(({"request": odd}, "was refused") for odd in (None, [], "GET", [None, None], 7, {"x": 1})),
+        *((odd, "was refused") for odd in ({}, None, {"x": 1})),
+    ],
+)
+def test_a_refusal_is_told_in_whatever_shape_it_was_kept(changes: Any, told: str) -> None:
+    assert sentence(SimpleNamespace(action="refused", changes=changes)) == told

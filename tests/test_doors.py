@@ -95,6 +95,19 @@ def test_strangers_are_led_to_the_sign_in_page_from_every_door_that_is_not_publi
             assert browser.open(method, path, expect=401, htmx=True, data=data).location.startswith("/sign-in")
 
 
+def test_no_door_that_changes_something_opens_without_the_token_of_its_session(app: Flask, cast: SimpleNamespace) -> None:
+    strange = Browser(app).sign_in(cast.globex.admin).token()
+    for person in (None, cast.acme.admin):
+        browser = Browser(app)
+        if person:
+            browser.sign_in(person)
+        browser.token()
+        for rule, method in doors(app):
+            for data in ({}, {"csrf_token": ""}, {"csrf_token": strange}) if method not in ("GET", "HEAD") else ():
+                answer = browser.client.open(path_of(app, rule, cast), method=method, data=data)
+                assert answer.status_code == 400, f"{method} {rule.rule} {data}"
+
+
 def test_every_door_answers_everybody_without_a_fault_and_without_a_word_of_a_neighbour(app: Flask, cast: SimpleNamespace) -> None:
     people = [None, cast.acme.user, cast.acme.admin, cast.platform.admin, cast.platform.super]
     Browser(app).sign_in(cast.globex.admin)

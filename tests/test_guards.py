@@ -6,12 +6,14 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask, session
+from limits import parse
 from sqlalchemy import text
 
 from portal import create_app
 from portal.access import require_a_guard_on_every_door, requires, signed_in
 from portal.actor import Actor
 from portal.audit import services as audit
+from portal.auth import throttle
 from portal.errors import Invalid
 from portal.extensions import db, release
 from portal.organizations.models import Tenant
@@ -97,6 +99,19 @@ def test_too_weak_a_role_is_403_with_the_reason_and_who_helps_and_stands_in_the_
     assert "Ask an administrator of your organization." in page.text
     owner.execute("SELECT action, actor_id::text, changes->'request'->>1 FROM audit_entries ORDER BY seq DESC LIMIT 1")
     assert owner.fetchone() == ("refused", str(cast.acme.user.id), f"GET /probe/{cast.acme.admin.id}")
+
+
+def test_refusals_beyond_a_hundred_in_an_hour_are_not_noted(
+    somebody: Any, cast: SimpleNamespace, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert parse("100 per hour") == throttle.NOTED_OF_ONE
+    monkeypatch.setattr(throttle, "NOTED_OF_ONE", parse("3 per hour"))
+    for person in (cast.acme.user, cast.acme.admin):
+        browser = somebody(person)
+        for _ in range(5):
+            browser.get(f"/probe/{cast.acme.admin.id}", expect=403)
+    owner.execute("SELECT actor_id::text, count(*) FROM audit_entries WHERE action = 'refused' GROUP BY 1")
+    assert dict(owner.fetchall()) == {str(person.id): 3 for person in (cast.acme.user, cast.acme.admin)}
 
 
 def test_the_log_says_which_page_was_refused_and_why_and_the_overview_lists_no_refusals(somebody: Any, cast: SimpleNamespace) -> None:

@@ -325,7 +325,7 @@ def test_a_job_stands_behind_the_door_of_the_users_and_ends_with_a_result(app: F
         assert page.select_one("details.fold > summary").get_text() == "Users"
     page = Browser(app).sign_in(cast.acme.user).get("/jobs")
     assert not page.soup.select("nav.sidenav [aria-current]")
-    assert admin.get(f"/jobs/{job_id}").select_one("#job-title").get_text() == "How far it is"
+    assert admin.get(f"/jobs/{job_id}").select_one("#job-title").get_text() == "Progress"
     do_jobs(app)
     assert admin.get(f"/jobs/{job_id}").select_one("#job-title").get_text() == "Result"
 

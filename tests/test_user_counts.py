@@ -88,7 +88,7 @@ def test_nothing_is_known_of_what_was_rolled_back(owner: Any, crowds: list[UUID]
     assert wrong(owner) == []
 
 
-def test_the_worker_folds_what_was_added_and_no_organization_waits_for_another(owner: Any, worker: Any, crowds: list[UUID]) -> None:
+def test_the_worker_folds_for_organizations_that_were_added_to_often(owner: Any, worker: Any, crowds: list[UUID]) -> None:
     for number in range(ADDED):
         owner.execute(
             f"UPDATE users SET is_verified = NOT is_verified WHERE tenant_id = '{crowds[0]}' AND hashtext(id::text) % 7 = {number % 7}"
@@ -97,6 +97,7 @@ def test_the_worker_folds_what_was_added_and_no_organization_waits_for_another(o
     owner.execute("SELECT tenant_id::text, count(*) FROM user_counts WHERE NOT is_folded GROUP BY 1")
     left = dict(owner.fetchall())
     assert str(crowds[0]) not in left
+    assert str(crowds[1]) in left
     assert all(number < ADDED for number in left.values())
     owner.execute(
         f"SELECT count(*), count(DISTINCT (role, state, is_verified, signed_in_on)) FROM user_counts WHERE tenant_id = '{crowds[0]}'"
@@ -122,6 +123,15 @@ def test_sums_that_nothing_was_added_to_stay(owner: Any, worker: Any, crowds: li
     written_anew = {what for id, what in before.items() if id not in after}
     assert len(written_anew) == 1 < len(before), "the day on which they all signed in last"
     assert wrong(owner) == []
+
+
+def test_no_day_that_is_stored_keeps_the_worker_from_folding(owner: Any, worker: Any, crowds: list[UUID]) -> None:
+    for number in range(ADDED):
+        day = ("4714-12-01 00:00+00 BC", "0001-01-01 00:00+00", "294276-12-31 00:00+00", "2000-02-29 00:00+00")[number % 4]
+        owner.execute("UPDATE users SET last_sign_in_at = %s WHERE tenant_id = %s AND last_name = 'Ortiz'", [day, str(crowds[0])])
+    fold(worker)
+    owner.execute("SELECT count(*) FROM user_counts WHERE NOT is_folded AND tenant_id = %s", [str(crowds[0])])
+    assert owner.fetchone() == (0,)
 
 
 def test_many_who_change_and_fold_at_once_wait_for_nobody_and_lose_nothing(
@@ -164,7 +174,7 @@ def told(app: Flask, cast: SimpleNamespace) -> Callable[..., tuple[int | None, i
         find = FindUsers.model_validate(asked)
         with app.app_context(), tenancy.bound(cast.acme.id, user=cast.acme.admin.id, role="org_admin"):
             shape, parameters = finding._shape(find), {"tenant": cast.acme.id, **finding._given(find)}
-            known = Reading(f"SELECT {shape.surely} AS number").one(**parameters).number if shape.surely else None
+            known = Reading(f"SELECT {shape.at_least} AS number").one(**parameters).number if shape.at_least else None
             return known, finding.find(cast.acme.id, find, 25).total or 0
 
     return ask

@@ -285,7 +285,7 @@ def test_the_menu_keeps_its_places_and_what_leads_to_a_question_says_so(app: Fla
     assert page.select_one("h1 + .mark").get_text() == "Active"
     acts = "section[aria-labelledby=acts-title] :is(button, a)"
     assert offered(page, acts) == [
-        "Change role", "Sign out everywhere", "New password by a link …", "Hand over the administration …", "Deactivate …",
+        "Change role", "Sign out everywhere", "Reset password with a link …", "Hand over the administration …", "Deactivate …",
     ]  # fmt: skip
     assert offered(page, ".btn-quiet-danger") == ["Hand over the administration …", "Deactivate …"]
     act_on_user(browser, "deactivate", one.id, expect=303)
@@ -800,7 +800,7 @@ def test_the_table_of_roles_says_what_each_role_really_can_do(
 def test_the_table_of_roles_says_why_not_and_who_helps(app: Flask, cast: SimpleNamespace) -> None:
     def why(person: Any) -> dict[str, str]:
         reasons = Browser(app).sign_in(person).get("users.access").soup.select("#why p")
-        said = [reason.get_text().removesuffix(" This keeps you from:") for reason in reasons]
+        said = [reason.get_text().removesuffix(" So you cannot:") for reason in reasons]
         assert len(said) == len(set(said)), "each reason once"
         return {
             item.get_text(): words

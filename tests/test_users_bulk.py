@@ -126,7 +126,7 @@ def test_many_are_deactivated_in_one_act_and_signed_out(app: Flask, admin: Brows
     do(admin, "deactivate", [field["value"] for field in form.select("main form [name=users]")])
     page = admin.follow()
     assert "Done: 2 accounts changed. Not changed: 1 × Only an active account can be deactivated." in page.text
-    assert page.heading == "Many deactivated"
+    assert page.heading == "Several people deactivated"
     now = states(owner, cast.acme)
     assert now["user"] == now["user2"] == ("user", "deactivated")
     user.get("account.index", expect=303)
@@ -294,7 +294,7 @@ def test_each_account_tells_in_its_history_of_the_act_and_no_other_does(admin: B
     do(admin, "deactivate", ids(cast.acme.user, cast.acme.user2))
     for person, tells in ((cast.acme.user, True), (cast.acme.user2, True), (cast.acme.gone, False)):
         page = admin.get("users.show", user_id=person.id)
-        assert ("deactivated many accounts" in page.text) is tells
+        assert ("deactivated several accounts" in page.text) is tells
 
 
 def test_the_entry_proves_the_list_and_the_chain_stays_whole(app: Flask, admin: Browser, cast: SimpleNamespace, owner: Any) -> None:
@@ -360,7 +360,7 @@ def test_undoing_reverts_exactly_what_is_still_as_the_act_left_it(admin: Browser
     ]  # fmt: skip
     owner.execute("SELECT action FROM audit_entries WHERE action IN ('roles_changed', 'bulk_undone') ORDER BY seq")
     assert [row[0] for row in owner.fetchall()] == ["roles_changed", "bulk_undone"]
-    assert "undid a change of many accounts" in admin.get("users.show", user_id=made["made3"]).text
+    assert "undid a change of several accounts" in admin.get("users.show", user_id=made["made3"]).text
 
 
 @pytest.mark.parametrize("act", ["deactivate", "reactivate"])

@@ -412,7 +412,7 @@ def test_the_import_is_one_entry_that_stands_in_each_history(admin: Browser, wor
     assert owner.fetchall() == [("2", "people.csv")]
     owner.execute("SELECT id::text FROM users WHERE email LIKE '%@x.example'")
     for (user_id,) in owner.fetchall():
-        assert "imported many accounts" in admin.get("users.show", user_id=user_id).text
+        assert "imported several accounts" in admin.get("users.show", user_id=user_id).text
     act = admin.get(page.select_one("#report a")["href"])
     assert "Undo" not in [button.text for button in act.select("main button")]
     assert "all intact" in admin.post("audit.verify", {"after": "0"}, expect=200).text

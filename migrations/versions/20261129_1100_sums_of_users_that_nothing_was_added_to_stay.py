@@ -14,20 +14,25 @@ revision = "20261129_1100"
 down_revision = "20261129_1010"
 
 COLUMNS = "tenant_id, role, state, is_verified, signed_in_on"
-LONG_AGO = "signed_in_on < current_date - 120"
-YEAR = "date_trunc('year', signed_in_on)::date"  # of '-infinity', which is never, the same
+LONG_AGO = "signed_in_on BETWEEN '0001-01-01' AND current_date - 121"  # '-infinity' is never; what else is before our era stays as it is
+YEAR = "date_trunc('year', signed_in_on)::date"
 BY_YEAR = f"tenant_id, role, state, is_verified, CASE WHEN {LONG_AGO} THEN {YEAR} ELSE signed_in_on END"
+MOST = 50_000  # rows that were added, and as many sums, in one statement: a backlog becomes shorter each time
 BEFORE, NOW = "fold_user_counts(integer)", "fold_user_counts(integer, integer)"
 # Each row is deleted by its key, however many were added: a join by what they are of, which may be NULL, would compare each with each.
 # And what was deleted is what is summed up: however many fold at once, each row goes into one sum.
 FOLD = f"""
         CREATE FUNCTION fold_user_counts(least_rows integer, most_tenants integer) RETURNS bigint
-            LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+            LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
             WITH busy AS (
                 SELECT tenant_id FROM public.user_counts WHERE NOT is_folded
                 GROUP BY tenant_id HAVING count(*) >= least_rows LIMIT most_tenants
+            ), looked_at AS (
+                (SELECT * FROM public.user_counts WHERE NOT is_folded AND tenant_id IN (SELECT tenant_id FROM busy) LIMIT {MOST})
+                UNION ALL
+                (SELECT * FROM public.user_counts WHERE is_folded AND tenant_id IN (SELECT tenant_id FROM busy) LIMIT {MOST})
             ), added_to AS (
-                SELECT tenant_id, array_agg(id) AS ids FROM public.user_counts WHERE tenant_id IN (SELECT tenant_id FROM busy)
+                SELECT tenant_id, array_agg(id) AS ids FROM looked_at
                 GROUP BY {BY_YEAR} HAVING NOT bool_and(is_folded) OR count(*) > 1
             ), gone AS (
                 DELETE FROM public.user_counts c USING (SELECT tenant_id, unnest(ids) AS id FROM added_to) AS a
@@ -57,7 +62,7 @@ def upgrade() -> None:
     _replace(BEFORE, NOW, FOLD)
     op.execute(f"""
         WITH gone AS (
-            DELETE FROM user_counts WHERE is_folded AND {LONG_AGO} AND signed_in_on > '-infinity' RETURNING tenant_id, signed_in_on, number
+            DELETE FROM user_counts WHERE is_folded AND {LONG_AGO} RETURNING tenant_id, signed_in_on, number
         )
         INSERT INTO user_counts (tenant_id, signed_in_on, number, is_folded)
         SELECT tenant_id, {YEAR}, sum(number), true FROM gone GROUP BY 1, 2 HAVING sum(number) <> 0;

@@ -1,1 +1,1 @@
-"""Files of agents: what an organization takes along of its agents, and what it brings in."""
+"""Files of agents: what an organization exports of its agents, and what it imports."""

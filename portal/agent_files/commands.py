@@ -1,4 +1,4 @@
-"""What people ask for when they bring agents in from a file, and how the file is understood."""
+"""What people ask for when they import agents from a file, and how the file is understood."""
 
 import json
 import re

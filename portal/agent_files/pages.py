@@ -1,4 +1,4 @@
-"""The doors of files of agents: taking agents along, and bringing them in after a look at what is different."""
+"""The doors of files of agents: exporting agents, and importing them after a look at what is different."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

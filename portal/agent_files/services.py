@@ -1,4 +1,4 @@
-"""What people do with files of agents: write one, have one looked through, and bring its agents in, all or nothing."""
+"""What people do with files of agents: write one, have one looked through, and import its agents, all or nothing."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -106,7 +106,7 @@ def bring_in(command: BringIn, *, nonce: str, by: Actor) -> dict[str, int]:
     return done
 
 
-def _changed(different: list[Fate], by: Actor) -> list[versions.Now]:
+def _changed(different: list[Fate], by: Actor) -> list[versions.SavedAgent]:
     """All are locked, in one order, before the audit log is: two at once wait for each other, and never both."""
     locked = [(versions.locked(fate.now), fate) for fate in sorted(different, key=lambda fate: str(fate.now.id))]
     if any(of.version != fate.now.version or not of.is_active for of, fate in locked):

@@ -75,7 +75,7 @@ def follow(command: NameVersion, of: Any, *, by: Actor) -> Agent:
     says = content_of(found)._replace(name=mine.name, agent_type=mine.agent_type)
     if not versions.save(clone, says, by=by, comment=f"Taken over from the original, version {command.number:,}").is_new:
         raise Invalid("Your agent says what the original says already.")
-    clone = versions.locked(of)
+    clone = versions.locked(of)  # again: the session has not seen what save wrote
     _note_as_seen(clone, found)
     return clone
 

@@ -202,14 +202,14 @@ def _keep_draft(agent: Any, actor: Actor) -> Response:
     return inline("agents/_draft.html", back_to, where, notice="Kept as a draft; only you see it.", kept_at=kept_at)
 
 
-def _saved(saved: Agent, before: Any) -> str:
+def _saved(saved: Agent | versions.SavedAgent, before: Any) -> str:
     if saved.version == before.version:
         now = f"; version {saved.version:,} is in use from now on" if saved.published_version != before.published_version else ""
         return f"Nothing was changed{now}."
     return f"Version {saved.version:,} was saved{_and_used(saved)}."
 
 
-def _and_used(saved: Agent) -> str:
+def _and_used(saved: Agent | versions.SavedAgent) -> str:
     if saved.published_version == saved.version:
         return " and is in use" if saved.is_enabled else " and is published; nobody can use it until it is switched on"
     return f"; version {saved.published_version:,} stays in use" if saved.published_version else "; nobody uses it until it is published"

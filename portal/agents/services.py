@@ -74,8 +74,10 @@ def new_agents(
     return made
 
 
-def edit(command: EditAgent, of: Any, *, by: Actor) -> Agent | versions.Now:
+def edit(command: EditAgent, of: Any, *, by: Actor) -> Agent | versions.SavedAgent:
     """Save an agent as a new version, in use at once where the command says so; nothing where nothing was changed. The draft goes.
+
+    Answers the agent where it was published, else what `save` answers; both have id, version, published_version and is_enabled.
 
     Raises Conflict where somebody saved another version meanwhile, Invalid(agent_type=…) where another active one has this type.
     """

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).with_name("catalogue")
 LOOK = """
     SELECT agent_type, name, description, capabilities, configuration_template::text
     FROM agents WHERE is_free_agent AND agent_type = ANY (%(types)s)"""
-# A type that is here, withdrawn too, is not brought in again; an agent that nobody has changed follows the portal's own text.
+# A type that is here, withdrawn too, is not loaded again; an agent that nobody has changed follows the portal's own text.
 VERSION = """
     INSERT INTO agent_versions (agent_id, number, name, agent_type, description, capabilities, configuration, comment)
     SELECT id, version, name, agent_type, description, capabilities, configuration_template, 'Came with the portal' FROM written"""

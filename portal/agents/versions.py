@@ -66,8 +66,8 @@ class Saved(NamedTuple):
     author: str | None
 
 
-class Now(NamedTuple):
-    """An agent that is locked after a save; `is_new` is False where nothing was changed."""
+class SavedAgent(NamedTuple):
+    """What an agent's row says after a save, which the session has not loaded; `is_new` is False where nothing was changed."""
 
     id: UUID
     version: int
@@ -137,7 +137,7 @@ def unpublish(of: Any, *, by: Actor) -> Agent:
     return of
 
 
-def restore(command: NameVersion, of: Any, *, by: Actor) -> Now:
+def restore(command: NameVersion, of: Any, *, by: Actor) -> SavedAgent:
     """Save what an earlier version said as a new one; what is in use stays. Raises NotFound, Invalid where it says the same already."""
     demand_allowed(policy.can_edit_agent(by, of))
     former = content_of(version(of, command.number, by=by))
@@ -156,11 +156,11 @@ def save(
     forget_draft: bool = False,
     comment: str | None = None,
     restored_from: int | None = None,
-) -> Now:
+) -> SavedAgent:
     """Add a version that says this, unless the one that was saved last does; the agent is locked until the transaction ends.
 
-    `after` is the version that the person saw; her draft goes where `forget_draft` says so. Raises Conflict where another version was
-    saved since, NotFound where the agent was removed, Invalid where its type is taken, or where it has MOST.
+    Of `of` only the id counts. `after` is the version that the person saw; `forget_draft` deletes the actor's draft. Raises Conflict
+    where another version was saved since, NotFound where the agent was removed, Invalid where its type is taken, or where it has MOST.
     """
     last = LOCK_TO_SAVE.one(tenant=by.tenant_id, agent=of.id, editor=by.id if forget_draft else None)
     if last is None:
@@ -169,7 +169,7 @@ def save(
         raise Conflict("Somebody else saved this agent while you were writing.")
     before = content_of(last)
     if content == before:
-        return _now(last, is_new=False)
+        return _saved_agent(last, is_new=False)
     if before.agent_type != content.agent_type:
         _demand_free_type(last, content.agent_type)
     if last.version >= MOST:
@@ -184,7 +184,7 @@ def save(
     said = {name: [None, value] for name, value in about.items() if value}
     called = content.name if last.published_version is None else last.called
     note("agent_changed", last._replace(name=called), by, {**changes, "version": [last.version, saved.version], **said})
-    return _now(saved, is_new=True)
+    return _saved_agent(saved, is_new=True)
 
 
 def add_first(made: list[Agent], *, by: Actor, comment: str | None = None) -> None:
@@ -255,8 +255,8 @@ def act(action: str, of: Any, changes: dict[str, Any] | None = None) -> audit.Ac
     return action, of.id, {"agent": [None, of.name], **(changes or {})}
 
 
-def _now(row: Any, *, is_new: bool) -> Now:
-    return Now(row.id, row.version, row.published_version, row.is_enabled, is_new)
+def _saved_agent(row: Any, *, is_new: bool) -> SavedAgent:
+    return SavedAgent(row.id, row.version, row.published_version, row.is_enabled, is_new)
 
 
 def _row(of: Any, content: Content, by: Actor) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class AuditEntry(db.Model):  # type: ignore[name-defined]
     __table_args__ = (
         Index("audit_entries_tenant_id_action_at_idx", "tenant_id", "action", "at"),
         Index("audit_entries_by_object", "tenant_id", "object_id", "seq"),
+        Index("audit_entries_not_refused", "tenant_id", "seq", postgresql_where=text("action <> 'refused'")),
     )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, name="audit_entries_tenant_id_fkey"), primary_key=True)

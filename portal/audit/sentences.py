@@ -11,7 +11,7 @@ SENTENCES = {
     "sessions_ended": "signed out everywhere else",
     "profile_changed": "changed their own name or username",
     "email_change_asked": "asked to change the e-mail address",
-    "email_change_dropped": "kept the former e-mail address",
+    "email_change_dropped": "kept the current e-mail address",
     "email_link_asked": "asked for a link to confirm the e-mail address",
     "email_confirmed": "confirmed the e-mail address",
     "email_changed": "changed the e-mail address",
@@ -25,12 +25,12 @@ SENTENCES = {
     "user_reactivated": "reactivated an account",
     "user_signed_out": "signed an account out everywhere",
     "user_removed": "removed an account",
-    "roles_changed": "changed the role of many accounts",
-    "users_deactivated": "deactivated many accounts",
-    "users_reactivated": "reactivated many accounts",
-    "users_signed_out": "signed many accounts out everywhere",
-    "bulk_undone": "undid a change of many accounts",
-    "users_imported": "imported many accounts",
+    "roles_changed": "changed several roles",
+    "users_deactivated": "deactivated several accounts",
+    "users_reactivated": "reactivated several accounts",
+    "users_signed_out": "signed several accounts out everywhere",
+    "bulk_undone": "undid a change of several accounts",
+    "users_imported": "imported several accounts",
     "users_invited": "invited people",
     "invitation_sent_again": "sent an invitation again",
     "invitation_withdrawn": "withdrew an invitation",
@@ -65,9 +65,11 @@ def sentence(entry: Any) -> str:
 
     Of a refusal also what was asked for and why not, where the entry tells its `changes`.
     """
-    if entry.action == "refused" and (told := getattr(entry, "changes", None)):
-        method, _, path = str(told["request"][1]).partition(" ")
-        return f"was refused {'the page' if method == 'GET' else 'an action at'} {path}. {told['reason'][1]}"
+    if entry.action == "refused":
+        told = {field: new for field, _, new in in_words(getattr(entry, "changes", None))}
+        method, _, path = told.get("request", "").partition(" ")
+        if path.startswith("/"):
+            return f"was refused {'the page' if method == 'GET' else 'an action at'} {path}. {told.get('reason', '')}".rstrip()
     return SENTENCES.get(entry.action, entry.action.replace("_", " "))
 
 

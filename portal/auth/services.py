@@ -14,7 +14,7 @@ from portal.audit import services as audit
 from portal.auth import passwords
 from portal.auth.commands import ChangePassword, Confirmed, NamedAccount, SignIn
 from portal.auth.models import IdempotencyKey, SignInSession
-from portal.auth.throttle import Attempt, Guesses
+from portal.auth.throttle import Attempt, Guesses, notes_refusal_of
 from portal.database import tenancy
 from portal.database.reading import Reading
 from portal.errors import Conflict, Invalid
@@ -289,9 +289,13 @@ def made_within_a_day(action: str, *, tenant_id: UUID) -> int:
     return db.session.execute(select(func.count()).where(*made)).scalar_one()
 
 
-def note_refusal(actor: Actor, path: str, reason: str) -> None:
-    """Write into the audit log that a signed-in actor was refused: `path` is method and path, `reason` a sentence."""
-    audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, path], "reason": [None, reason]})
+def note_refusal(actor: Actor, asked: str, reason: str) -> None:
+    """Write into the audit log that a signed-in actor was refused: `asked` is method and path, `reason` a sentence.
+
+    What is beyond a hundred refusals in an hour is not written: nobody fills the log of an organization.
+    """
+    if notes_refusal_of(actor.id):
+        audit.record("refused", tenant_id=actor.tenant_id, by=actor, changes={"request": [None, asked], "reason": [None, reason]})
 
 
 def sign_in_url(subdomain: str) -> str:

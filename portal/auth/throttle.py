@@ -18,6 +18,7 @@ MAILS_FROM_ONE_NETWORK_TO_ONE = parse("5 per hour")
 MAILS_FROM_ONE_NETWORK = parse("60 per hour")
 MAILS_TO_ONE = parse("20 per hour")
 FROM_A_KNOWN_BROWSER = parse("10 per 5 minutes")
+NOTED_OF_ONE = parse("100 per hour")  # refusals in the audit log
 
 
 class Counted(ABC):
@@ -58,6 +59,11 @@ class Attempt(Counted):
             (FROM_ONE_NETWORK, f"network:{network}"),
             (ON_ONE_ACCOUNT, f"account:{account}"),
         ]
+
+
+def notes_refusal_of(user: UUID) -> bool:
+    """Whether one more refusal of this person is worth an entry: a hundred in an hour tell all there is to tell."""
+    return bool(limiter.limiter.hit(NOTED_OF_ONE, f"refused:{user}"))
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ ACTS_ON = """
     SELECT act_id FROM bulk_changes WHERE tenant_id = %(tenant)s AND user_id = %(object)s ORDER BY act_id DESC LIMIT %(limit)s"""
 LOOK_FIRST = "Look first at whom this would change."
 UNSEEN = (
-    "{then:,} accounts fitted when you looked at them, and your page showed {shown:,}: an import, or another change of many, was under way"
-    " then. Look once more at whom this would change."
+    "{then:,} accounts fitted when you looked at them, and your page showed {shown:,}: an import, or another change of several people, was "
+    "under way then. Look once more at whom this would change."
 )
 ONLY_SO_MANY = f"On the platform at most {MOST:,} accounts are changed at once. Narrow the search."
 
@@ -126,7 +126,7 @@ def run(command: ActOnMany, *, by: Actor) -> Result | Job:
     return _run(command, [finding.chosen(by.tenant_id, command.users)], by)
 
 
-@jobs.kind("users.bulk", title="Change of many accounts", question=policy.administers_organization, report="bulk/_report.html")
+@jobs.kind("users.bulk", title="Change several people", question=policy.administers_organization, report="bulk/_report.html")
 def run_in_job(work: Work) -> dict[str, Any]:
     """All or nothing: everybody who fitted the search when the preview was shown, and whom nobody has changed since.
 
@@ -174,9 +174,7 @@ def undo(command: Undo, act: BulkAct, *, by: Actor) -> Result | Job:
     return undoing.give_back(act, by)
 
 
-@jobs.kind(
-    "users.undo_bulk", title="Undoing of a change of many accounts", question=policy.administers_organization, report="bulk/_report.html"
-)
+@jobs.kind("users.undo_bulk", title="Undo a change of several people", question=policy.administers_organization, report="bulk/_report.html")
 def undo_in_job(work: Work) -> dict[str, Any]:
     """As `undo`, for more than MOST; its ten minutes are those in which it was asked for. Raises Invalid likewise."""
     act = bulk_act(work.by.tenant_id, UUID(work.arguments["act"]))

@@ -48,7 +48,8 @@ class Reading:
 class Writing(Reading):
     """As a Reading, of a statement that writes or locks: always within the transaction of the session, which begins with it at the latest.
 
-    What the session has not flushed it does not see, nor does the session see what it has written to a row that was loaded before.
+    What the session has not flushed it does not see, nor does the session see what it has written to a row that was loaded before: flush
+    before it, expire after it. Answers named rows, none where the statement gives none. Raises SQLAlchemy's exceptions.
     """
 
     def __call__(self, **parameters: Any) -> list[Any]:

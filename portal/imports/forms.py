@@ -17,7 +17,7 @@ class FileForm(ModelForm):
         "What they become",
         choices=[
             SelectChoice("invited", "Invited; each chooses username and password"),
-            SelectChoice("deactivated", "Deactivated accounts, which are told of nothing"),
+            SelectChoice("deactivated", "Deactivated accounts; nobody is notified"),
         ],
         default="invited",
         validate_choice=False,

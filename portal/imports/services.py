@@ -137,7 +137,7 @@ def _file(tenant_id: UUID, upload_id: UUID) -> bytes:
     return b"".join(bytes(part) for part in db.session.execute(_parts(tenant_id, upload_id, "file")).scalars())
 
 
-@jobs.kind(CHECK, title="Check of a file of people", question=policy.can_import, report="imports/_checked.html")
+@jobs.kind(CHECK, title="Check a file of people", question=policy.can_import, report="imports/_checked.html")
 def check(work: Work) -> dict[str, Any]:
     """The dry run: what would become of each line, kept beside the file; nothing else is written."""
     found, by = _upload_of(work), work.by

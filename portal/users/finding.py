@@ -26,8 +26,10 @@ FILTERS = {
     "state": "u.state = %(state)s",
     "verified": "u.is_verified = (%(verified)s = 'yes')",
 }
+KNOWN = {"role", "state", "verified"}  # of these, what user_counts has
 LAST_SIGN_IN = ORDERS["last_sign_in"][0]
-SIGNED_IN = {  # {now} is the moment that the days are counted from; that there is one at all is what the index asks that has them by name
+# {now} is the moment that the days are counted from. IS NOT NULL repeats the condition of the index users_signed_in, else it is not used.
+SIGNED_IN = {
     "never": "u.last_sign_in_at IS NULL",
     "week": f"u.last_sign_in_at IS NOT NULL AND {LAST_SIGN_IN} > {{now}} - interval '7 days'",
     "quarter": f"u.last_sign_in_at IS NOT NULL AND {LAST_SIGN_IN} > {{now}} - interval '90 days'",
@@ -35,7 +37,8 @@ SIGNED_IN = {  # {now} is the moment that the days are counted from; that there 
     "longer": f"u.last_sign_in_at IS NOT NULL AND {LAST_SIGN_IN} <= {{now}} - interval '90 days'"
     f" AND ({LAST_SIGN_IN}, u.id) > ('-infinity', '{UUID(int=2**128 - 1)}')",
 }
-# The days (UTC) of which everybody fits, by user_counts; of the day in which the time begins or ends some do and some do not.
+# The days (UTC) of which everybody fits, as columns of user_counts; the day in which the time begins or ends is left out, so that the sum
+# is never too high. No time may begin or end more than 120 days ago: fold_user_counts sums up by year what is older, under its first day.
 WHOLE_DAYS = {
     "never": "u.signed_in_on = '-infinity'",
     "week": "u.signed_in_on > CAST((now() - interval '7 days') AT TIME ZONE 'UTC' AS date)",
@@ -342,9 +345,9 @@ class Shape:
         return f"{AS_IT_WAS} AND {SIGNED_IN_BEFORE}" if self.signed_in else AS_IT_WAS
 
     @property
-    def surely(self) -> str | None:
-        """How many fit at least, from what is counted as accounts change; None where only the rows can tell."""
-        if self.searched or (self.signed_in and (self.filters or self.removed)):
+    def at_least(self) -> str | None:
+        """A statement for how many fit at least, by user_counts, NULL where nothing is kept; None where only the rows can tell."""
+        if self.searched or set(self.filters) - KNOWN or (self.signed_in and (self.filters or self.removed)):
             return None
         if self.signed_in:
             conditions = [WHOLE_DAYS[self.signed_in]]
@@ -411,8 +414,8 @@ def _counts(shape: Shape) -> str:
     """How many fit, how many of them stand before this page's cursor, how many candidates a search had; none beyond its limit."""
     candidates = "(SELECT count(*) FROM found)" if shape.searched else "0"
     total = _counted(shape)
-    if surely := shape.surely:
-        total = f"CASE WHEN {surely} > {COUNTED} THEN {COUNTED + 1} ELSE {total} END"
+    if at_least := shape.at_least:
+        total = f"CASE WHEN {at_least} > {COUNTED} THEN {COUNTED + 1} ELSE {total} END"
     before = "0"
     if shape.paged:  # after a cursor the row it was made of stands before the page; before a cursor it does not
         compare = ("<" if shape.backwards else "<=") if not shape.falling else (">" if shape.backwards else ">=")

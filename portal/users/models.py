@@ -78,11 +78,11 @@ COUNTED = {"last_sign_in": ["last_sign_in_at"]}  # what an index holds besides i
 
 
 class UserCount(db.Model):  # type: ignore[name-defined]
-    """How many accounts of an organization more, or fewer, there are: of a role, state and confirmed addresses, or by last sign-in.
+    """How many accounts an organization has, of a role, state and confirmed addresses, and by the day of their last sign-in.
 
-    Written by triggers of `users` alone; the sum of the rows is the number of accounts, in the same snapshot. `signed_in_on` is a day in
-    UTC, '-infinity' for never, of accounts that were not removed; rows have either it or the other three. Of days
-    more than 120 days ago a sum may be that of their year, under its first day.
+    Written by triggers of `users` alone, true in every snapshot. A row is what a statement added (`number` may be negative) or a sum of
+    such (`is_folded`). Those with the first three sum up to all accounts; those with `signed_in_on`, a day in UTC or '-infinity' for
+    never, to all that were not removed. Of days more than 120 days ago a sum may be that of their year, under its first day.
     """
 
     __tablename__ = "user_counts"

@@ -5,8 +5,9 @@ from typing import Any
 from portal.mail import outbox
 
 STEP = 1000  # rows per statement
-ADDED = 20  # changes of accounts of an organization that are folded
-AT_ONCE = 100  # organizations, each with thousands of sums, in one statement
+ADDED = 20  # rows of an organization's numbers, from which on they are folded
+AT_ONCE = 100  # organizations, each with hundreds of sums, in one statement
+ROUNDS = 1000  # of folding before what expires has its turn again
 EXPIRED = {  # table: (primary key, condition)
     "sessions": ("tenant_id, id", "expires_at < now()"),
     "idempotency_keys": ("tenant_id, key", "expires_at < now()"),
@@ -34,9 +35,9 @@ def clean_up(connection: Any) -> int:
 def fold(connection: Any) -> None:
     """Fold what was added to the numbers of users."""
     with connection.cursor() as cursor:
-        while True:
+        for _ in range(ROUNDS):
             cursor.execute("SELECT fold_user_counts(%s, %s)", [ADDED, AT_ONCE])
-            if cursor.fetchone()[0] < AT_ONCE:
+            if not cursor.fetchone()[0]:
                 return
 
 

@@ -87,7 +87,8 @@ FUNCTIONS = {
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp plan_cache_mode=force_generic_plan max_parallel_workers_per_gather=0"
     " enable_seqscan=off",
     "count_users() of portal_owner, for portal_owner, SECURITY DEFINER search_path=pg_catalog, pg_temp",
-    "fold_user_counts(integer,integer) of portal_owner, for portal_owner portal_worker, SECURITY DEFINER search_path=pg_catalog, pg_temp",
+    "fold_user_counts(integer,integer) of portal_owner, for portal_owner portal_worker"
+    ", SECURITY DEFINER search_path=pg_catalog, pg_temp enable_seqscan=off",
     "find_agent(uuid,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "lock_agent(uuid,uuid,uuid) of portal_owner, for portal_app portal_owner portal_platform",
     "add_agent_version(uuid,integer,uuid,text,text,text,text[],json,text,uuid,text,integer) of portal_owner"

@@ -1,4 +1,4 @@
-"""Files of agents in a real browser: taken along, changed by hand, looked through, brought in; refused, and without script."""
+"""Files of agents in a real browser: exported, changed by hand, looked through, imported; refused, and without script."""
 
 from collections.abc import Callable
 from pathlib import Path

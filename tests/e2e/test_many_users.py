@@ -81,7 +81,7 @@ def moved(values: list[float], least: int, total: int) -> None:
 def upload(page: Page, content: str, name: str) -> None:
     page.get_by_label("CSV file").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content.encode()})
     page.get_by_role("button", name="Look through the file").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Check of a file of people")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check a file of people")
 
 
 def snapshot(owner: Any) -> list[tuple[Any, ...]]:
@@ -154,7 +154,7 @@ def test_two_thousand_people_are_imported_and_one_is_found_by_three_letters(
     expect(page.locator("#job progress")).to_have_count(0)
     moved(values, 1, 2_000)
     report.get_by_role("link", name="See them").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Many imported")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Several people imported")
     expect(page.get_by_role("heading", level=2).first).to_have_text("2,000 accounts")
     sound_in_every_look(page, "what was imported")
 
@@ -226,7 +226,7 @@ def test_all_that_fit_a_search_are_deactivated_and_undone_exactly(
     picture(page, "bulk-preview")
     assert snapshot(owner) == before, "a look changes nothing"
     page.get_by_role("button", name="Deactivate 10 accounts").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Many deactivated")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Several people deactivated")
     expect(page.locator("#said")).to_contain_text("Done: 10 accounts changed. Not changed: 2 × Only an active account can be deactivated.")
     expect(page.locator(".facts")).to_contain_text("Can be undone")
     expect(page.locator("tbody tr", has_text="Active → Deactivated")).to_have_count(10)
@@ -235,7 +235,7 @@ def test_all_that_fit_a_search_are_deactivated_and_undone_exactly(
     after = snapshot(owner)
     assert len([one for one, other in zip(before, after, strict=True) if one != other]) == 10
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Many reactivated")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Several people reactivated")
     expect(page.locator("#said")).to_contain_text("Done: 10 accounts changed.")
     assert snapshot(owner) == before
     page.get_by_role("link", name="another change").click()
@@ -280,7 +280,7 @@ def test_above_a_thousand_an_act_is_a_job_with_a_bar_and_so_is_its_undoing(
     sound_in_every_look(page, "whom an act on thousands would change")
     with busy(2.5):
         page.get_by_role("button", name="Deactivate 3,366 accounts").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Change of many accounts")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Change several people")
         expect(page.locator("#report")).to_contain_text("3,366 accounts were changed.", timeout=60_000)
         expect(page.locator("#report li")).to_have_text("34 × Only an active account can be deactivated.")
         moved(values, 2, 3_400)
@@ -288,7 +288,7 @@ def test_above_a_thousand_an_act_is_a_job_with_a_bar_and_so_is_its_undoing(
         page.get_by_role("link", name="See the change").click()
         expect(page.get_by_role("heading", level=2).first).to_have_text("3,366 accounts")
         page.get_by_role("button", name="Undo").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Undoing of a change of many accounts")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Undo a change of several people")
         expect(page.locator("#report")).to_contain_text("3,366 accounts were changed.", timeout=60_000)
         moved(values, 2, 3_366)
     assert snapshot(owner) == before
@@ -314,7 +314,7 @@ def test_import_act_and_undoing_are_done_without_script(tab: Open, cast: SimpleN
     page.get_by_role("button", name="Preview for this page").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Make 1 of 1 accounts organization admin")
     page.get_by_role("button", name="Make 1 account organization admin").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Roles of many changed")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Several roles changed")
     assert snapshot(owner) != before
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("tbody tr")).to_contain_text("Organization admin → User")
