@@ -118,16 +118,17 @@ def drawn(template: str, kind: Any, cells: Any) -> Markup:
     Two named tuples, which the template sees as `kind` and `cells`; cells are texts. A kind is kept with its pattern (1,024 of all, the
     least used goes first) and is told from others by equality: hashable, no Markup made of what people type, nothing of a person.
     """
-    return _ascii(_drawn(template, kind, cells))
+    return _ascii(_patterns()(template, kind, type(cells))(map(escaped, cells)))
 
 
 def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
     """The rows of a table, each (kind, cells), as `drawn` draws them; a page has dozens of rows, of a few kinds."""
-    return _ascii("".join([_drawn(template, kind, cells) for kind, cells in rows]))
+    pattern = _patterns()
+    return _ascii("".join([pattern(template, kind, type(cells))(map(escaped, cells)) for kind, cells in rows]))
 
 
-def _drawn(template: str, kind: Any, cells: Any) -> str:
-    return cast(Templates, current_app.jinja_env).pattern(template, kind, type(cells))(map(escaped, cells))
+def _patterns() -> Callable[[str, Any, Any], Callable[[Iterable[str]], str]]:
+    return cast(Templates, current_app.jinja_env).pattern
 
 
 def _ascii(html: str) -> Markup:
@@ -181,4 +182,4 @@ class Templates(Environment):
 def init_app(app: Flask) -> None:
     app.jinja_env.add_extension(Preprocessor)
     app.jinja_env.filters["url_for"] = cache(app.url_map.bind("").build)
-    app.jinja_env.globals["rows_of"] = rows_of
+    app.jinja_env.globals.update(drawn=drawn, rows_of=rows_of)

@@ -89,10 +89,12 @@ def test_nothing_is_known_of_what_was_rolled_back(owner: Any, crowds: list[UUID]
 
 
 def test_the_worker_folds_for_organizations_that_were_added_to_often(owner: Any, worker: Any, crowds: list[UUID]) -> None:
+    clean_up(worker)
     for number in range(ADDED):
         owner.execute(
             f"UPDATE users SET is_verified = NOT is_verified WHERE tenant_id = '{crowds[0]}' AND hashtext(id::text) % 7 = {number % 7}"
         )
+    owner.execute(f"UPDATE users SET role = 'org_admin' WHERE tenant_id = '{crowds[1]}' AND last_name = 'Ortiz'")
     clean_up(worker)
     owner.execute("SELECT tenant_id::text, count(*) FROM user_counts WHERE NOT is_folded GROUP BY 1")
     left = dict(owner.fetchall())

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
@@ -39,8 +40,33 @@ SIGNED_IN = {
     "quarter": "Signed in during the last 90 days",
     "longer": "Not for 90 days",
 }
+CONFIRMED = {"yes": "Yes", "no": "No"}
 HISTORY = 50
 EXPORTED = ("id", "first_name", "last_name", "username", "email", "email_confirmed", "role", "state", "last_sign_in", "since")
+
+
+class Filters(NamedTuple):
+    """The selects above the table, as users/_filters.html draws them: name, label, the words of none, and value, words, chosen of each."""
+
+    selects: tuple[tuple[str, str, str, tuple[tuple[str, str, bool], ...]], ...]
+    rows: str
+
+
+class Typed(NamedTuple):
+    """What was typed beside them."""
+
+    q: str
+
+
+class Choices(NamedTuple):
+    """What the reader may keep for herself, as users/_choices.html draws it: value, words, whether it is so now."""
+
+    columns: tuple[tuple[str, str, bool], ...]
+    rows: tuple[tuple[int, bool], ...]
+
+
+class Token(NamedTuple):
+    csrf_token: str
 
 
 @blueprint.get("")
@@ -58,14 +84,14 @@ def index(actor: Actor) -> Response:
         counted=finding.COUNTED,
         to_draw=to_draw(found.rows, actor, shown, times(), _back_query(request.query_string.decode("ascii", "ignore"))),
         rows=rows,
-        row_choices=ROWS,
         shown=shown,
         columns=COLUMNS,
-        states=STATES,
-        signed_in=SIGNED_IN,
+        filters=_filters(asked.role, asked.state, asked.verified, asked.signed_in, asked.rows, above=policy.is_platform(actor.role)),
+        typed=Typed(asked.q),
+        choices=_choices(tuple(shown), rows),
+        token=Token,
         chips=_chips(asked),
         roles=policy.grantable_roles(actor),
-        known_roles=policy.PLATFORM_ROLES if policy.is_platform(actor.role) else policy.LADDER[:2],
         to=lambda **other: _address(asked.query(**other)),
     )
 
@@ -184,6 +210,28 @@ def _shown(actor: Actor) -> list[str]:
         return list(AT_FIRST)
     chosen = actor.table_columns.split(",")
     return [name for name in COLUMNS if name == "name" or name in chosen]
+
+
+@lru_cache(maxsize=1024)
+def _filters(role: str, state: str, verified: str, signed_in: str, rows: str, *, above: bool) -> Filters:
+    roles = {role.value: policy.ROLE_NAMES[role] for role in (policy.PLATFORM_ROLES if above else policy.LADDER[:2])}
+    selects = (
+        *(("role", "Role", "Any", roles, role), ("state", "State", "Not removed", STATES, state)),
+        *(("verified", "E-mail confirmed", "Any", CONFIRMED, verified), ("signed_in", "Last sign-in", "Any", SIGNED_IN, signed_in)),
+    )
+    return Filters(
+        tuple(
+            (name, label, nothing, tuple((value, words, value == chosen) for value, words in choices.items()))
+            for name, label, nothing, choices, chosen in selects
+        ),
+        str(rows or ""),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _choices(shown: tuple[str, ...], rows: int) -> Choices:
+    columns = tuple((name, label, name in shown) for name, label in COLUMNS.items() if name != "name")
+    return Choices(columns, tuple((int(count), int(count) == rows) for count in ROWS))
 
 
 def _chips(asked: FindUsers) -> list[tuple[str, str]]:
