@@ -1,5 +1,6 @@
 """Finding users in an organization, ten or a million: filters, any order, pages by the place between two rows, or all of them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,19 +52,14 @@ AS_IT_WAS = f"(u.created_at IS NULL OR u.created_at <= {AS_OF}) AND (u.updated_a
 SIGNED_IN_BEFORE = f"(u.last_sign_in_at IS NULL OR u.last_sign_in_at <= {AS_OF})"  # a sign-in changes only whether they fit such a filter
 CHOSEN = Reading(f"""
     SELECT {ROW} FROM users u WHERE u.tenant_id = %(tenant)s AND u.id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY u.sort_key, u.id""")
-# What find_users() asks of a row, asked of the row itself: each word stands somewhere; one or two letters begin a word or a piece of one,
-# also where a sign such as @ stands beside them; and signs alone find nobody.
-PIECES = "string_to_table(translate({}, '@._-''', '     '), ' ') AS piece"
-FITS = f"""
-    u.search_text IS NOT NULL
-    AND EXISTS (SELECT FROM unnest(CAST(%(parts)s AS text[])) AS part WHERE length(part) > 2 OR btrim(part, '@._-\'\'') <> '')
-    AND (
-        SELECT bool_and(
-            CASE WHEN length(part) > 2 OR part <> translate(part, '@._-\'\'', '') THEN strpos(u.search_text, part) > 0 ELSE true END
-            AND (length(part) > 2 OR NOT EXISTS (
-                SELECT FROM (SELECT piece AS asked FROM {PIECES.format("part")}) AS pieces WHERE asked <> '' AND NOT EXISTS (
-                    SELECT FROM {PIECES.format("u.search_text")} WHERE starts_with(piece, asked)))))
-        FROM unnest(CAST(%(parts)s AS text[])) AS part)"""
+# What find_users() asks of a row, asked of the row itself, a microsecond for each: see _fitting.
+FITS = """
+    u.search_text IS NOT NULL AND %(finds)s AND u.search_text LIKE ALL(CAST(%(anywhere)s AS text[]))
+    AND u.search_text ~ ALL(CAST(%(beginning)s AS text[]))"""
+SIGNS = "@._-'"  # besides spaces, what parts a text into pieces
+BEGINNING = "(^|[ @._'-])"  # of a piece
+LIKE, ESCAPED = re.compile(r"([\\%_])"), r"\\\1"
+APART = str.maketrans(SIGNS, " " * len(SIGNS))
 # A removed account has no column left to sort it by; it stands in the order in which it was removed.
 REMOVED_FIRST = ("removed_at",)
 
@@ -143,7 +139,7 @@ def batch(tenant_id: UUID, asked: FindUsers, after: str | None = None, as_of: da
     parameters = {
         "tenant": tenant_id,
         "limit": BATCH,
-        "parts": asked.words.split(),
+        **_fitting(asked),
         "as_of": as_of,
         **_given(asked),
         **_places(shape, cursor),
@@ -190,7 +186,7 @@ def groups(tenant_id: UUID, asked: FindUsers, alone: UUID, as_of: datetime | Non
     One statement.
     """
     shape = _shape(asked, looks_back=as_of is not None)
-    parameters = {"tenant": tenant_id, "alone": alone, "parts": asked.words.split(), "as_of": as_of, **_given(asked)}
+    parameters = {"tenant": tenant_id, "alone": alone, "as_of": as_of, **_fitting(asked), **_given(asked)}
     found = groups_of(shape, bool(asked.words))(**parameters)
     return [Group(row.role, row.state, row.number, row.looked_at, row.as_it_was, alone if row.is_alone else None) for row in found]
 
@@ -233,6 +229,19 @@ def _keys(shape: "Shape", row: Any) -> Any:
 
 def _place(keys: Iterable[Any], row_id: UUID | str) -> str:
     return Cursor(values=[value if isinstance(value, bool) else str(value) for value in (*keys, row_id)]).written()
+
+
+def _fitting(asked: FindUsers) -> dict[str, Any]:
+    """What FITS asks for: each word stands somewhere in the text; of one or two letters, each piece begins a piece of the text, and with
+    signs it stands so somewhere too; signs alone find nobody."""
+    words = asked.words.split()
+    anywhere = [word for word in words if len(word) > 2 or set(word) & set(SIGNS)]
+    pieces = [piece for word in words if len(word) <= 2 for piece in word.translate(APART).split()]
+    return {
+        "finds": any(len(word) > 2 or word.strip(SIGNS) for word in words),
+        "anywhere": [f"%{LIKE.sub(ESCAPED, word)}%" for word in anywhere],
+        "beginning": [BEGINNING + re.escape(piece) for piece in pieces],
+    }
 
 
 def _given(asked: FindUsers) -> dict[str, Any]:
