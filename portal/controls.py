@@ -142,5 +142,5 @@ def hidden_fields(form: Any) -> list[tuple[str, str]]:
 
 
 def init_app(app: Flask) -> None:
-    looks = (field, hidden_fields, options, options_among)
+    looks = (field, hidden_fields, options)
     app.jinja_env.globals.update({look.__name__: look for look in looks})
