@@ -23,7 +23,7 @@ STATES = ("on", "off", "unpublished", "withdrawn")
 LONG = "Wreaths and more. " * 100  # more than an index can hold
 FIND = """
     SELECT id FROM find_agents(%s, NULL, '{on,off,unpublished,withdrawn}', '{on,off,unpublished,withdrawn}', '{on,off,unpublished,withdrawn}',
-        NULL, NULL, 1000)"""  # fmt: skip
+        NULL, NULL, 1000, 1001)"""  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -141,6 +141,30 @@ def test_whatever_is_asked_is_found_whole_and_in_order(
         assert {str(row.id) for row in seen if row.is_shared} == shared & set(wanted), asked
 
 
+@pytest.mark.parametrize("asked", [{}, {"owner": "own"}, {"q": "helps"}, {"q": "zebra"}, {"capability": "answers"}], ids=str)
+def test_no_count_goes_further_than_it_must(
+    app: Flask, find: Any, cast: SimpleNamespace, catalogue: dict[str, list[Row]], monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
+) -> None:
+    wanted = len(expected(catalogue, True, False, FindAgents.model_validate(asked)))
+    limit, other = ("SEARCHED", "COUNTED") if {"q", "capability"} & asked.keys() else ("COUNTED", "SEARCHED")
+    monkeypatch.setattr(finding, other, 1)
+    monkeypatch.setattr(finding, limit, wanted)
+    assert (find(**asked).total, find(**asked).counted) == (wanted, wanted)
+    monkeypatch.setattr(finding, limit, wanted - 1)
+    assert (find(**asked).total, find(**asked).counted) == (None, wanted - 1)
+    told = Browser(app).sign_in(cast.acme.admin).get("agents.index", **asked).select_one("#agents [role=status]").get_text(" ", strip=True)
+    assert told == f"{min(wanted, 25)} shown of more than {wanted - 1}"
+
+
+@pytest.mark.parametrize("asked", [{}, {"q": "a"}, {"capability": "answers"}], ids=str)
+def test_the_database_stops_counting_there(
+    find: Any, catalogue: dict[str, list[Row]], monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
+) -> None:
+    for limit in ("COUNTED", "SEARCHED"):
+        monkeypatch.setattr(finding, limit, 100)
+    assert find(owner="own", **asked).rows[0].total == 101
+
+
 def test_what_was_changed_is_found_by_what_it_says_now(find: Any, owner: Any, catalogue: dict[str, list[Row]]) -> None:
     changed = catalogue["own"][0]["id"]
     owner.execute("UPDATE agents SET description = 'Lighthouses', capabilities = '{Lanterns}' WHERE id = %s", [changed])
@@ -245,7 +269,7 @@ def test_a_neighbours_many_agents_are_not_looked_at(
         owner.execute("ANALYZE agents")
     with roles.app.connection, roles.app.connection.cursor() as cursor:
         cursor.execute("SET LOCAL app.tenant_id = %s", [str(cast.acme.id)])
-        cursor.execute("SELECT id FROM find_agents(%s, NULL, '{on,off,unpublished,withdrawn}', '{}', '{}', NULL, NULL, 26)", [words])
+        cursor.execute("SELECT id FROM find_agents(%s, NULL, '{on,off,unpublished,withdrawn}', '{}', '{}', NULL, NULL, 26, 1001)", [words])
         assert looked_at(cursor, "agents") == (0, 0)
         read = sum(looked_at(cursor, index)[1] for index in ("agents_by_name", "agents_by_text"))
         assert 0 < read <= rows

@@ -9,7 +9,7 @@ from portal.database.reading import Reading
 from portal.errors import Invalid
 
 ROWS = 25
-COUNTED = 10_000  # no count goes further
+COUNTED, SEARCHED = 10_000, 1_000  # no count goes further, that of what was typed even less
 IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")  # in use: published and not withdrawn
 STATE = """CASE WHEN NOT a.is_active THEN 'withdrawn' WHEN a.published_version IS NULL THEN 'unpublished'
         WHEN a.is_enabled AND coalesce(s.is_on, true) THEN 'on' ELSE 'off' END AS state"""
@@ -22,7 +22,7 @@ ONE = Reading("SELECT * FROM find_agent(%(tenant)s, %(agent)s)")
 PAGE = Reading(f"""
     SELECT a.id, a.agent_type, a.name, a.description, a.capabilities, a.is_free_agent, a.owner_tenant_id, a.is_active, a.is_enabled,
         a.sort_key, a.version, a.published_version, f.is_shared, {STATE}, {USED}, f.total
-    FROM find_agents(%(words)s, %(capability)s, %(own)s, %(free)s, %(shared)s, %(place)s, %(place_id)s, %(limit)s) AS f
+    FROM find_agents(%(words)s, %(capability)s, %(own)s, %(free)s, %(shared)s, %(place)s, %(place_id)s, %(limit)s, %(counted)s) AS f
     JOIN agents a ON a.id = f.id AND (a.owner_tenant_id = %(tenant)s OR a.is_free_agent OR f.is_shared)
     LEFT JOIN tenant_agents s ON s.tenant_id = %(tenant)s AND s.agent_id = a.id
     ORDER BY a.sort_key, a.id""")
@@ -36,10 +36,11 @@ USED_IN = Reading("""
 
 @dataclass(frozen=True)
 class Found:
-    """A page of agents by name: the rows, how many fit in all (None beyond COUNTED), and the place to go on from (None at the end)."""
+    """A page of agents by name: the rows, how many fit in all (None for more than `counted`), the place to go on from (None at the end)."""
 
     rows: list[Any]
     total: int | None
+    counted: int
     after: str | None
 
 
@@ -53,6 +54,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
     place, _, place_id = (asked.after or "").rpartition(" ")
     if asked.after and not _is_id(place_id):
         raise Invalid("This link to a page of the list is not complete. Begin with the first page.")
+    counted = SEARCHED if asked.words or asked.capability else COUNTED
     in_use = IN_USE if sees_off else ("on",)
     states = {"own": STATES if sees_off else in_use, "free": STATES if sees_off and sees_hidden_free else in_use, "shared": in_use}
     rows = PAGE(
@@ -62,13 +64,14 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
         place=place if asked.after else None,
         place_id=place_id or None,
         limit=ROWS + 1,
+        counted=counted + 1,
         # of the own, the free and the shared agents those in the states that were asked for, as far as the reader sees them
         **{whose: [one for one in seen if asked.owner in (None, whose) and asked.state in (None, one)] for whose, seen in states.items()},
     )
     total = int(rows[0].total) if rows else 0
     further, rows = len(rows) > ROWS, rows[:ROWS]
     after = f"{rows[-1].sort_key} {rows[-1].id}" if further else None
-    return Found(rows, None if total > COUNTED else total, after)
+    return Found(rows, None if total > counted else total, counted, after)
 
 
 def one(tenant_id: UUID, agent_id: UUID) -> Any:

@@ -39,7 +39,6 @@ def index(actor: Actor) -> Response:
         "agents/_table.html",
         asked=asked,
         found=found,
-        counted=finding.COUNTED,
         owners=OWNERS,
         states=STATES if administers else {},
         to_draw=to_draw(found.rows, actor, times(), request.query_string.decode("ascii", "ignore")),

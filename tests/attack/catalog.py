@@ -83,7 +83,7 @@ FUNCTIONS = {
     "agent_search_text(text,text,text) of portal_owner, for portal_app portal_owner portal_platform",
     "agent_capability_text(text[]) of portal_owner, for portal_app portal_owner portal_platform",
     "agent_grams(uuid,text) of portal_owner, for portal_app portal_owner portal_platform",
-    "find_agents(text[],text,text[],text[],text[],text,uuid,integer) of portal_owner, for portal_app portal_owner portal_platform"
+    "find_agents(text[],text,text[],text[],text[],text,uuid,integer,integer) of portal_owner, for portal_app portal_owner portal_platform"
     ", SECURITY DEFINER search_path=pg_catalog, pg_temp plan_cache_mode=force_generic_plan max_parallel_workers_per_gather=0"
     " enable_seqscan=off",
     "count_users() of portal_owner, for portal_owner, SECURITY DEFINER search_path=pg_catalog, pg_temp",
