@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drafts": {"extensions", "models", "services", "versions", *BASE},
     "lists": {"extensions", "models", "finding"},
     "matching": {"commands", "errors", "values"},
-    "importing": {"policy", "models", "services", "acting", "matching", "extensions", "values", *BASE},
+    "importing": {"policy", "models", "services", "acting", "matching", "extensions", "reading", "values", *BASE},
     "acting": {"policy", "models", "services", "lists", "finding", "extensions", *BASE},
     "undoing": {"policy", "models", "services", "acting", "lists", "finding", "extensions", *BASE},
     "clones": {"policy", "models", "commands", "services", "versions", "extensions", *BASE},

@@ -679,6 +679,25 @@ def test_what_most_of_the_first_but_few_of_all_have_is_found_whole(roles: Any, o
     assert roles.app.do("SELECT id FROM find_users('aar', 1001)", tenant=cast.acme.id).touched == 150
 
 
+@pytest.mark.parametrize(("function", "beginnings"), [("search_grams", True), ("agent_grams", False)])
+@pytest.mark.parametrize(
+    "said",
+    ["mara ortiz mara.ortiz@example.org", "a", "ab", "o'neil  -x_y@ ", "日本語の名 zoë", "a\nb\tcde", ".@._-'", "", " ", None, "x" * 400],
+)
+def test_the_fragments_of_a_text_are_all_that_a_search_may_ask_for(
+    owner: Any, cast: SimpleNamespace, function: str, beginnings: bool, said: str | None
+) -> None:
+    grams = {word[place : place + 3] for word in (said or "").split(" ") for place in range(len(word) - 2)}
+    if beginnings:
+        pieces = (said or "").translate(str.maketrans("@._-'", "     ")).split(" ")
+        grams |= {f"^{piece[:size]}" for piece in pieces for size in (1, 2) if len(piece) >= size}
+    owner.execute(f"SELECT {function}(%s, %s)", [str(cast.acme.id), said])
+    [found] = owner.fetchone()
+    owner.execute("SELECT search_gram(%s, gram) FROM unnest(%s::text[]) AS gram", [str(cast.acme.id), list(grams)])
+    assert set(found) == {row[0] for row in owner.fetchall()}
+    assert len(set(found)) == len(grams)
+
+
 def test_grams_made_by_hand_lead_to_nobody_else(roles: Any, cast: SimpleNamespace) -> None:
     theirs = f"search_grams('{cast.globex.id}', 'canary-globex user user@globex.example')"
     for statement in (

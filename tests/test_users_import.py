@@ -375,11 +375,13 @@ def test_people_are_invited_with_mails_as_if_one_by_one(app: Flask, admin: Brows
         ("Ola@X.example", "ola@x.example", None, "org_admin", "invited", "ola@x.example", "ola@x.example"),
         ("mara@x.example", "mara@x.example", "Mara", "user", "invited", "ortiz mara", "mara ortiz mara@x.example"),
     ]
-    owner.execute("SELECT body_text, subject FROM outbox WHERE recipient = 'mara@x.example'")
-    text, subject = owner.fetchone()
+    owner.execute("SELECT body_text, body_html, subject FROM outbox WHERE recipient = 'mara@x.example'")
+    text, html, subject = owner.fetchone()
     assert subject == "CANARY-acme Admin invites you to CANARY-acme House"
     browser = Browser(app)
     link = "/join/" + text.partition("/join/")[2].split()[0]
+    assert f'{link}">Accept' in html
+    assert "\0" not in text + html
     form = browser.get(link).form()
     assert (form["first_name"], form["last_name"]) == ("Mara", "Ortiz")
     browser.post(link, {**form, "username": "mara.ortiz", "password": PASSWORD})
@@ -387,6 +389,18 @@ def test_people_are_invited_with_mails_as_if_one_by_one(app: Flask, admin: Brows
     assert "mara@x.example" not in admin.get("invitations.index").text
     assert "Ola@X.example" in admin.get("invitations.index").text
     assert number(owner, "uploads") == number(owner, "upload_parts") == 0, "the file goes when its import is over"
+
+
+def test_what_people_are_called_is_kept_as_it_is_written(admin: Browser, work: Any, owner: Any) -> None:
+    said = {"O'Neil": "Zoë", '“Quoted” \\ "plain"': "100 % {sure}", "日本語": "\\x41 \\u0041 %s"}
+    lines = "".join(f'n{place}@x.example,"{quoted(first)}","{quoted(last)}",\n' for place, (last, first) in enumerate(said.items()))
+    imported(admin, work, HEADER + lines)
+    owner.execute("SELECT last_name, first_name FROM users WHERE email LIKE 'n%@x.example' ORDER BY email")
+    assert owner.fetchall() == list(said.items())
+
+
+def quoted(cell: str) -> str:
+    return cell.replace('"', '""')
 
 
 def test_deactivated_accounts_get_no_mail_and_a_password_that_nobody_knows(

@@ -40,19 +40,19 @@ IN_INDEX = fits(kept("search_text", SAID), kept("capability_text", CAN))
 IN_TABLE = fits(f"coalesce(agents.search_text, {of('agents', SAID)})", of("agents", CAN))
 
 
-def scan(condition: str, counted: str) -> str:
-    """Read the organization's own agents in an index: a page of them by name, and how many there are; `counted` ends the counting."""
+def scan(condition: str, count: str) -> str:
+    """Read the organization's own agents in an index: a page of them by name, and how many there are."""
     rows = f"FROM public.agents WHERE agents.owner_tenant_id = bound AND {condition}"
     return f"""
                 SELECT array_agg(page.id), array_agg(page.sort_key) INTO ids, keys FROM (
                     SELECT agents.id, agents.sort_key {rows} AND (agents.sort_key, agents.id) > (place, place_id)
                     ORDER BY agents.sort_key, agents.id LIMIT most) AS page;
-                number := (SELECT count(*) FROM (SELECT {rows}{counted}) AS counted);"""
+                number := ({count.format(rows=rows)});"""
 
 
 # plpgsql, because it keeps its plans; generic ones, whatever is asked. IS TRUE keeps the indexes that begin with the organization out of
 # the plan that is to ask for grams: each of their rows would have its grams worked out.
-def find_agents(arguments: str, counted: str) -> str:
+def find_agents(arguments: str, count: str) -> str:
     return rf"""
     CREATE FUNCTION find_agents(
         words text[], capability text, own text[], free text[], shared text[], after_name text, after_id uuid, {arguments}
@@ -87,7 +87,7 @@ def find_agents(arguments: str, counted: str) -> str:
                 END IF;
                 IF own = '{{}}' THEN
                     NULL;
-                ELSIF word IS NULL AND can IS NULL THEN{scan(OWN, counted)}
+                ELSIF word IS NULL AND can IS NULL THEN{scan(OWN, count)}
                 ELSIF wanted <> '{{}}' AND (
                     SELECT count(*) FROM (
                         SELECT first.id, first.search_text, first.capability_text FROM public.agents AS first
@@ -100,7 +100,7 @@ def find_agents(arguments: str, counted: str) -> str:
                         WHERE (agents.owner_tenant_id = bound) IS TRUE AND agents.owner_tenant_id IS NOT NULL
                             AND public.agent_grams(agents.owner_tenant_id, {of("agents", SAID)}) @> wanted
                             AND {OWN} AND {IN_TABLE}) AS fitting;
-                ELSE{scan(f"{OWN} AND {IN_INDEX}", counted)}
+                ELSE{scan(f"{OWN} AND {IN_INDEX}", count)}
                 END IF;
                 RETURN QUERY
                     WITH others AS MATERIALIZED (
@@ -122,21 +122,22 @@ def find_agents(arguments: str, counted: str) -> str:
         $$"""
 
 
-BEFORE, NOW = "most integer", "most integer, most_counted integer"
+BEFORE = "most integer", "SELECT count(*) {rows}"
+NOW = "most integer, most_counted integer", "SELECT count(*) FROM (SELECT {rows} LIMIT most_counted) AS counted"
 FIND = "find_agents(text[], text, text[], text[], text[], text, uuid, {})"
 
 
 def upgrade() -> None:
-    replace(BEFORE, NOW, " LIMIT most_counted")
+    replace(BEFORE, NOW)
 
 
 def downgrade() -> None:
-    replace(NOW, BEFORE, "")
+    replace(NOW, BEFORE)
 
 
-def replace(old: str, new: str, counted: str) -> None:
-    before, now = (FIND.format(", ".join(["integer"] * arguments.count("integer"))) for arguments in (old, new))
+def replace(old: tuple[str, str], new: tuple[str, str]) -> None:
+    before, now = (FIND.format(", ".join(["integer"] * arguments.count("integer"))) for arguments, _ in (old, new))
     op.execute(f"""
-        DROP FUNCTION {before}; {find_agents(new, counted)};
+        DROP FUNCTION {before}; {find_agents(*new)};
         REVOKE ALL ON FUNCTION {now} FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION {now} TO {APP}, {PLATFORM}""")

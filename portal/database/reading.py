@@ -1,6 +1,8 @@
 """Statements as they are written: one that only reads takes a single round trip, its binding before it in the same transaction."""
 
+import json
 from collections import deque, namedtuple
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -56,6 +58,22 @@ class Writing(Reading):
         session = current_app.extensions["sqlalchemy"].session
         session().info["wrote"] = True
         return self._within(session, parameters)
+
+
+def add_rows(table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows into a table (`Model.__table__`), as a Writing does: one statement, to which they go as one JSON document.
+
+    All name the same columns; those that they do not name take their defaults. Values are texts without U+0000, numbers, booleans, None,
+    UUIDs, moments and bytes.
+    """
+    columns = ", ".join(rows[0])
+    insert = f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table.name}, %(rows)s)"
+    Writing(insert)(rows=json.dumps(rows, ensure_ascii=False, default=_as_json))
+
+
+def _as_json(value: Any) -> str:
+    """As PostgreSQL reads it where a text stands."""
+    return rf"\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 class Pool:

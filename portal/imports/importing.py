@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from portal import policy
 from portal.actor import Actor
 from portal.bulk import services as bulk
 from portal.bulk.acting import Tally
+from portal.database.reading import add_rows
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.imports.matching import NOBODY, Columns, columns_at
@@ -163,7 +164,7 @@ def write(people: list[Person], nobodys: str | None, tally: Tally, by: Actor) ->
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = [
         {
-            "id": uuid7(),
+            "id": str(uuid7()),
             "tenant_id": by.tenant_id,
             "role": person.role,
             "email": person.email,
@@ -179,7 +180,7 @@ def write(people: list[Person], nobodys: str | None, tally: Tally, by: Actor) ->
         }
         for person in people
     ]
-    db.session.execute(insert(User.__table__), rows)
+    add_rows(User.__table__, rows)
     if nobodys is None:
         invitations.send_to_many([(row["id"], row["email"]) for row in rows], by=by)
-    bulk.note_import(tally, [(row["role"], str(row["id"])) for row in rows], "deactivated" if nobodys else "invited", by=by)
+    bulk.note_import(tally, [(row["role"], row["id"]) for row in rows], "deactivated" if nobodys else "invited", by=by)

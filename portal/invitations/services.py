@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, null, select, text, update
+from sqlalchemy import delete, func, null, select, text, update
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
@@ -17,6 +17,7 @@ from portal.auth import passwords
 from portal.auth import services as auth
 from portal.auth.throttle import Unasked
 from portal.database import tenancy
+from portal.database.reading import add_rows
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db, release, rollback, settings
 from portal.invitations.commands import Accept, Invite, SendAgain, addresses_in
@@ -139,7 +140,7 @@ def _mail(user: User, line: str | None, link: str, expires_at: datetime, by: Act
     return sent.id
 
 
-def send_to_many(people: Sequence[tuple[UUID, str]], *, by: Actor) -> None:
+def send_to_many(people: Sequence[tuple[str, str]], *, by: Actor) -> None:
     """Write the invitations of accounts that were just made (id, address), and their mails; the links stand in the mails only.
 
     A handful of statements for at most 1,000 people. The caller has asked the rules, and notes it in the audit log.
@@ -148,7 +149,7 @@ def send_to_many(people: Sequence[tuple[UUID, str]], *, by: Actor) -> None:
     credentials = [new_credential(by.tenant_id) for _ in people]
     mails = mail.queue_many(
         "invitation",
-        ((address, {"link": link_of(credential)}) for (_, address), (credential, _) in zip(people, credentials, strict=True)),
+        ((address, link_of(credential)) for (_, address), (credential, _) in zip(people, credentials, strict=True)),
         tenant_id=by.tenant_id,
         expires_at=expires_at,
         **_words(None, expires_at, by),
@@ -158,7 +159,7 @@ def send_to_many(people: Sequence[tuple[UUID, str]], *, by: Actor) -> None:
         {**common, "id": uuid7(), "user_id": user_id, "secret_hash": secret_hash, "mailed_as": mailed_as}
         for (user_id, _), (_, secret_hash), mailed_as in zip(people, credentials, mails, strict=True)
     ]
-    db.session.execute(insert(Invitation), rows)
+    add_rows(Invitation.__table__, rows)
 
 
 def _words(line: str | None, expires_at: datetime, by: Actor) -> dict[str, Any]:

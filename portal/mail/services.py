@@ -9,9 +9,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import insert, select, text
+from markupsafe import escape
+from sqlalchemy import select, text
 from uuid_utils.compat import uuid7
 
+from portal.database.reading import add_rows
 from portal.errors import Invalid, Unavailable
 from portal.extensions import db, settings
 from portal.mail.letters import PORTAL, letter
@@ -20,6 +22,7 @@ from portal.mail.outbox import OUT_OF_DATE
 from portal.mail.servers import NotNow, Refused, Unreachable, post_to
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+NOWHERE = "\0"  # what no text holds: it stands where a link will
 LIFE = timedelta(days=7)  # of a mail that says nothing of its own: a week later a welcome is no welcome any more
 DAYS_KNOWN = 30  # days that the outbox knows of a mail after its end; the policy for deleting says the same
 
@@ -77,21 +80,22 @@ def queue(template: str, *, tenant_id: UUID, to: str, subject: str, expires_at: 
 
 def queue_many(
     template: str,
-    letters: Iterable[tuple[str, dict[str, Any]]],
+    letters: Iterable[tuple[str, str]],
     *,
     tenant_id: UUID,
     subject: str,
     expires_at: datetime,
     **context: Any,
 ) -> list[UUID]:
-    """As `queue`, for many: each letter is a recipient and what `context` says besides to this one. One statement; the ids in order."""
-    one_line = " ".join(subject.split())
+    """As `queue`, for many: each letter is a recipient and the `link` that this one gets. One statement; the ids in order."""
+    texts = [body.split(NOWHERE) for body in _rendered(template, {**context, "link": NOWHERE})]
+    common = {"tenant_id": tenant_id, "subject": " ".join(subject.split()), "expires_at": expires_at}
     rows: list[dict[str, Any]] = []
-    for to, own in letters:
-        mail_id, (text, html) = uuid7(), _rendered(template, {**context, **own})
-        texts = {"recipient": to, "subject": one_line, "body_text": text, "body_html": html}
-        rows.append({"tenant_id": tenant_id, "id": mail_id, "message_id": _message_id(mail_id), "expires_at": expires_at, **texts})
-    db.session.execute(insert(OutboxMail), rows)
+    for to, link in letters:
+        mail_id, (text, html) = uuid7(), (put.join(parts) for put, parts in zip((link, str(escape(link))), texts, strict=True))
+        bodies = {"body_text": text, "body_html": html}
+        rows.append({**common, "id": mail_id, "message_id": _message_id(mail_id), "recipient": to, **bodies})
+    add_rows(OutboxMail.__table__, rows)
     return [row["id"] for row in rows]
 
 

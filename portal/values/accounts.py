@@ -1,6 +1,9 @@
 """What an account is known by: username and e-mail address, and the keys under which twins are found."""
 
+import re
 import unicodedata
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 SHORTEST_USERNAME, LONGEST_USERNAME = 3, 64
 LONGEST_EMAIL = 254
+PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}@)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@")
 LONGEST_LEGACY_USERNAME = 1_000
 LOOK_ALIKE_SCRIPTS = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"}
 
@@ -76,17 +80,30 @@ def clean_email_and_key(value: object) -> tuple[str, str]:
     text = clean_line(value, LONGEST_EMAIL)
     if not text:
         raise ValueError("Enter an e-mail address, for example mara@example.org.")
-    return text, _key_of(_validated(text))
+    return text, _key_of(text)
 
 
 def email_key(text: str) -> str:
     """The key that twins of an address share: lower-case local part @ ASCII domain. ValueError if it is no address."""
-    return _key_of(_validated(clean_line(text, LONGEST_EMAIL)))
+    return _key_of(clean_line(text, LONGEST_EMAIL))
 
 
-def _key_of(address: "ValidatedEmail") -> str:
+def _key_of(text: str) -> str:
+    """Of an address as most are only the domain is looked at, which it often shares with the one before it."""
+    plain = PLAIN_LOCAL_PART.match(text)
+    if plain:
+        with suppress(ValueError):
+            key = plain[0].lower() + _ascii_domain(text[plain.end() :])
+            if len(key) <= LONGEST_EMAIL:
+                return key
+    address = _validated(text)
     local = unicodedata.normalize("NFC", address.local_part.lower())
     return f"{local}@{address.ascii_domain.lower()}"
+
+
+@lru_cache(maxsize=4_096)
+def _ascii_domain(domain: str) -> str:
+    return _validated(f"a@{domain}").ascii_domain.lower()
 
 
 def _validated(text: str) -> "ValidatedEmail":
