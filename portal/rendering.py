@@ -118,21 +118,17 @@ def drawn(template: str, kind: Any, cells: Any) -> Markup:
     Two named tuples, which the template sees as `kind` and `cells`; cells are texts. A kind is kept with its pattern (1,024 of all, the
     least used goes first) and is told from others by equality: hashable, no Markup made of what people type, nothing of a person.
     """
-    return _ascii(_patterns()(template, kind, type(cells))(map(escaped, cells)))
+    return Markup(_patterns()(template, kind, type(cells))(cells))  # noqa: S704  (escaped cell by cell)
 
 
 def rows_of(template: str, rows: Iterable[tuple[Any, Any]]) -> Markup:
     """The rows of a table, each (kind, cells), as `drawn` draws them; a page has dozens of rows, of a few kinds."""
     pattern = _patterns()
-    return _ascii("".join([pattern(template, kind, type(cells))(map(escaped, cells)) for kind, cells in rows]))
+    return Markup("".join([pattern(template, kind, type(cells))(cells) for kind, cells in rows]))  # noqa: S704
 
 
-def _patterns() -> Callable[[str, Any, Any], Callable[[Iterable[str]], str]]:
+def _patterns() -> Callable[[str, Any, Any], Callable[[Any], str]]:
     return cast(Templates, current_app.jinja_env).pattern
-
-
-def _ascii(html: str) -> Markup:
-    return Markup(html if html.isascii() else plain(html))  # noqa: S704  (escaped cell by cell)
 
 
 class Calls(Context):
@@ -161,19 +157,28 @@ class Templates(Environment):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.pattern: Callable[[str, Any, Any], Callable[[Iterable[str]], str]] = lru_cache(maxsize=1024)(self._pattern)
+        self.pattern: Callable[[str, Any, Any], Callable[[Any], str]] = lru_cache(maxsize=1024)(self._pattern)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         return str(super()._generate(Inliner(self).visit(source), *args, **kwargs))
 
-    def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[Iterable[str]], str]:
-        """What fills in a part of this kind. Rendered away from any request: a pattern knows nothing of whoever asks first."""
+    def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[Any], str]:
+        """What fills in a part of this kind, escaping those cells that it shows.
+
+        Rendered away from any request: a pattern knows nothing of whoever asks first.
+        """
         placeholders = cells._make(Placeholder(f"\0{number}\0") for number in range(len(cells._fields)))
         html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=placeholders)
-        parts = PLACEHOLDER.split(html)  # text, a placeholder's number, text, …
-        texts, order = tuple(parts[::2]), [int(part) + len(parts[::2]) if at % 2 else at // 2 for at, part in enumerate(parts)]
-        put = itemgetter(*order)
-        return lambda cells: "".join(put((*texts, *cells)))
+        texts, shown = [plain(text) for text in PLACEHOLDER.split(html)[::2]], list(map(int, PLACEHOLDER.findall(html)))
+        used = sorted(set(shown))  # cells that are escaped, each once
+        order = [place for at, number in enumerate(shown) for place in (at, len(texts) + used.index(number))]
+        put = itemgetter(*order, len(texts) - 1)  # text, cell, text, …
+
+        def fill(cells: Any) -> str:
+            filled = "".join(put((*texts, *[escaped(cells[number]) for number in used])))
+            return filled if filled.isascii() else plain(filled)
+
+        return fill
 
     def make_globals(self, d: Any) -> Any:
         return self.globals if not d else super().make_globals(d)

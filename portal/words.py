@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app, g, request
 from flask_login import current_user
@@ -40,8 +40,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         **same,
         csrf_token=csrf_token,
-        navigation=navigation,
-        current_door=current_door,
+        frame=frame,
         country_options=country_options,
         zone_options=zone_options,
     )
@@ -70,18 +69,47 @@ def current_theme() -> str:
     return theme if theme in THEMES else "system"
 
 
-def navigation() -> list[dict[str, Any]]:
-    """The doors that this reader may enter; none for a visitor, who is looked up by nobody here."""
+class Frame(NamedTuple):
+    """What decides how the frame of a page looks, as layouts/_top.html and _side.html draw it.
+
+    `doors` are those that the reader may enter: label, address, and whether the page is behind it. `door` is what the closed menu of a
+    narrow page says.
+    """
+
+    role: str
+    theme: str
+    doors: tuple[tuple[str, str, bool], ...]
+    door: str
+
+
+class Framed(NamedTuple):
+    """Who reads, and the page's address."""
+
+    organization_name: str
+    full_name: str
+    username: str
+    email: str
+    address: str
+    csrf_token: str
+
+
+def frame() -> tuple[Frame, Framed]:
+    """The frame of a page within an organization."""
+    who = reader() or current_user
+    doors = tuple((label, rooms[0], any(_leads(request.path, room) for room in rooms)) for label, rooms in _open_to(who))
+    door = next((label for label, _, is_current in doors if is_current), "Menu")
+    framed = Framed(who.organization_name, who.full_name, who.username, who.email, request.full_path.rstrip("?"), csrf_token())
+    return Frame(who.role, current_theme(), doors, door), framed
+
+
+def _open_to(who: Any) -> list[tuple[str, list[str]]]:
+    """The doors that somebody may enter: label, and the addresses of what is behind it, its own first."""
     address: Any = current_app.jinja_env.filters["url_for"]
-    who, path = reader() or current_user, request.path
-    open_doors = [(label, endpoint) for label, endpoint, question in NAVIGATION if question is None or question(who)]
-    urls = [(label, [address(room) for room in (endpoint, *WITHIN.get(endpoint, ()))]) for label, endpoint in open_doors]
-    return [{"label": label, "url": own[0], "current": any(_leads(path, url) for url in own)} for label, own in urls]
-
-
-def current_door(doors: list[dict[str, Any]]) -> str:
-    """What the closed menu of a narrow page says."""
-    return next((door["label"] for door in doors if door["current"]), "Menu")
+    return [
+        (label, [address(room) for room in (endpoint, *WITHIN.get(endpoint, ()))])
+        for label, endpoint, question in NAVIGATION
+        if question is None or question(who)
+    ]
 
 
 def _leads(path: str, url: str) -> bool:

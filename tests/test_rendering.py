@@ -84,7 +84,7 @@ def test_a_row_cannot_decide_by_its_cells(write: Write, decides: str) -> None:
         rows_of("row.html", [(Kind("a"), Cells("1", ""))])
 
 
-@pytest.mark.parametrize("asks", ["{{ csrf_token() }}", "{{ request.path }}", "{{ session.get('x') }}", "{{ navigation() }}"])
+@pytest.mark.parametrize("asks", ["{{ csrf_token() }}", "{{ request.path }}", "{{ session.get('x') }}", "{{ frame() }}"])
 def test_a_pattern_knows_nothing_of_whoever_asks_first(write: Write, asks: str) -> None:
     write(row=asks)
     with pytest.raises(RuntimeError, match="context"):

@@ -81,7 +81,7 @@ def test_the_preview_says_who_changes_and_who_not_and_why_and_changes_nothing(ad
 
 
 def test_this_page_and_all_that_fit_are_selections_too(admin: Browser, cast: SimpleNamespace) -> None:
-    page = preview(admin, "sign_out", page="1", on_page=ids(cast.acme.user, cast.acme.user2))
+    page = preview(admin, "sign_out", page="1", on_page=" ".join(ids(cast.acme.user, cast.acme.user2)))
     assert set(fates(page)) == {"user", "user2"}
     page = preview(admin, "reactivate", all="1", search="state=deactivated&role=user")
     assert fates(page) == {"gone": "will change"}

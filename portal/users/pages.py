@@ -22,7 +22,7 @@ from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
-from portal.users.rows import to_draw
+from portal.users.rows import Bar, Head, Others, acted_on, to_draw
 from portal.values import csv_line
 from portal.words import times
 
@@ -84,14 +84,15 @@ def index(actor: Actor) -> Response:
         counted=finding.COUNTED,
         to_draw=to_draw(found.rows, actor, shown, times(), _back_query(request.query_string.decode("ascii", "ignore"))),
         rows=rows,
-        shown=shown,
-        columns=COLUMNS,
+        head=_head(tuple(shown), "" if asked.state == "removed" else asked.column, falling=asked.falling),
+        others=Others("".join(f"{part}&" for part in [urlencode(asked.query(sort=None))] if part)),
+        bar=Bar(tuple(policy.grantable_roles(actor))),
+        acted_on=acted_on(found, urlencode(asked.query(rows=None))),
         filters=_filters(asked.role, asked.state, asked.verified, asked.signed_in, asked.rows, above=policy.is_platform(actor.role)),
         typed=Typed(asked.q),
         choices=_choices(tuple(shown), rows),
         token=Token,
         chips=_chips(asked),
-        roles=policy.grantable_roles(actor),
         to=lambda **other: _address(asked.query(**other)),
     )
 
@@ -226,6 +227,11 @@ def _filters(role: str, state: str, verified: str, signed_in: str, rows: str, *,
         ),
         str(rows or ""),
     )
+
+
+@lru_cache(maxsize=1024)
+def _head(shown: tuple[str, ...], column: str, *, falling: bool) -> Head:
+    return Head(tuple((name, COLUMNS[name]) for name in shown), column, falling)
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from portal import policy
 from portal.actor import Actor
 from portal.signing import csrf_token
+from portal.users import finding
 
 
 class Kind(NamedTuple):
@@ -22,6 +23,41 @@ class Kind(NamedTuple):
     is_reader: bool
     refusal: str
     columns: tuple[str, ...]
+
+
+class Head(NamedTuple):
+    """The head of the table: name and label of each column, which of them it is sorted by ("" where it has no order) and how."""
+
+    columns: tuple[tuple[str, str], ...]
+    column: str
+    falling: bool
+
+
+class Others(NamedTuple):
+    """What the list is asked for besides its order: what stands in a query before it, with its `&`."""
+
+    others: str
+
+
+class Bar(NamedTuple):
+    """The acts on many below the table: the roles that the reader may give."""
+
+    roles: tuple[policy.Role, ...]
+
+
+class ActedOn(NamedTuple):
+    """Whom they are for: those on this page, with spaces between, or all that fit the search, which are `fitting` in words."""
+
+    csrf_token: str
+    search: str
+    on_page: str
+    fitting: str
+
+
+def acted_on(found: finding.Found, search: str) -> ActedOn:
+    """For a page of users that was found; `search` is the query that found them."""
+    fitting = "that fit" if found.total is None or found.candidates else f"{found.total:,}"
+    return ActedOn(csrf_token(), search, " ".join([row.id for row in found.rows]), fitting)
 
 
 class Cells(NamedTuple):
