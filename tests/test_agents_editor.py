@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.testing.browser import Browser, Page
+from portal.values import fingerprint
 from tests.attack.furniture import id_of, put, rows_of
 
 WRITTEN = (
@@ -56,6 +57,34 @@ def test_a_field_that_is_changed_changes_nothing_else_of_the_document(admin: Bro
     send(admin, own, **{"settings-temperature": "0.5"})
     assert kept(owner) == WRITTEN.replace("0.30", "0.5")
     send(admin, own, **{"settings-temperature": "0.30", "name": "Another name"})
+    assert kept(owner) == WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ("[" * 30_000 + "]" * 30_000, "nested deeper than 20 levels"),
+        ('{"a": ' * 30 + "1" + "}" * 30, "nested deeper than 20 levels"),
+        ("[1]", "has to be an object"),
+        ("{'a': 1}", "a key in double quotes is missing here"),
+        ('{"a": NaN}', "NaN is no number of JSON"),
+        ('{"a": 1, "a": 2}', "this key stands twice in one object"),
+        ('{"a": "sk-proj-abcdefghijklmnopqrstuvwx"}', "this looks like a secret key"),
+        (f'{{"a": "{"x" * 65_536}"}}', "larger than 64 KiB"),
+        ("", "a value is missing here"),
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("typed", ["", "Hello"])
+def test_a_document_that_cannot_be_kept_is_seen_as_json_whatever_is_typed(
+    admin: Browser, own: str, owner: Any, document: str, sentence: str, typed: str
+) -> None:
+    """Beside the digest that says that the form has shown it, as only a program sends it."""
+    drawn = fingerprint(document).hex()[:16]
+    page = send(admin, own, expect=422, configuration=document, drawn=drawn, **{"settings-greeting": typed})
+    assert sentence in page.fault("configuration")
+    again = form_of(page, own)
+    assert (again["view"], again["configuration"]) == ("json", document)
     assert kept(owner) == WRITTEN
 
 

@@ -100,14 +100,17 @@ class AgentForm(ModelForm):
         document = (self.configuration.data or "").replace("\r\n", "\n")
         said = {one.name: self._said(one.key) for one in fields()}
         try:
-            read_configuration(document)
-            document = merged(document, said)
-            self.refused = faults(document)
-        except Invalid as refusal:
-            self.refused = refusal.fields
-        except ValueError:
-            self.view.data = "json"
-        return document
+            result = merged(document, said)
+            self.refused = faults(result)
+        except (Invalid, ValueError, RecursionError) as fault:
+            if not self._is_readable():
+                self.view.data = "json"
+            elif isinstance(fault, Invalid):
+                self.refused = fault.fields
+            else:
+                raise
+            return document
+        return result
 
     def _digest(self) -> str:
         return fingerprint((self.configuration.data or "").replace("\r\n", "\n")).hex()[:16]
