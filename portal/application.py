@@ -4,7 +4,7 @@ import logging
 
 from flask import Flask, request
 
-from portal import access, assets, cli, controls, headers, rendering, responses, words
+from portal import access, assets, cli, compiled, controls, headers, rendering, responses, words
 from portal.access_codes.pages import blueprint as access_codes
 from portal.account.pages import blueprint as account
 from portal.agent_files.pages import blueprint as agent_files
@@ -139,3 +139,4 @@ def _dress(app: Flask, settings: Settings) -> None:
     controls.init_app(app)
     words.init_app(app)
     assets.init_app(app, ROOT / "static", settings.instance_path)
+    compiled.init_app(app, settings.instance_path)

@@ -82,6 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "signing": set(),
     "charts": set(),
     "assets": set(),
+    "compiled": {"system"},
     "rendering": set(),
     "controls": {"rendering"},
     "extensions": {"config", "tenancy", "values"},

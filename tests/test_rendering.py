@@ -1,14 +1,21 @@
 """What portal.rendering does to templates changes nothing that a reader sees."""
 
+import errno
+import os
+import tempfile
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, render_template, render_template_string
 from jinja2 import ChoiceLoader, DictLoader
 
-from portal.rendering import rows_of
+from portal import compiled, create_app
+from portal.extensions import db
+from portal.rendering import Templates, rows_of
+from portal.testing import Browser
 
 Kind, Cells = namedtuple("Kind", "mark"), namedtuple("Cells", "id name")
 Write = Callable[..., None]
@@ -89,3 +96,101 @@ def test_a_pattern_knows_nothing_of_whoever_asks_first(write: Write, asks: str) 
     write(row=asks)
     with pytest.raises(RuntimeError, match="context"):
         rows_of("row.html", [(Kind("a"), Cells("1", ""))])
+
+
+# What templates were compiled to, kept from one start to the next
+
+
+@pytest.fixture
+def start(cluster: Any, database: str, tmp_path: Path) -> Iterator[Callable[[], Browser]]:
+    """The portal over an instance, as another process would load it."""
+    apps = []
+
+    def started() -> Browser:
+        apps.append(create_app(cluster.settings(database, tmp_path)))
+        return Browser(apps[-1])
+
+    yield started
+    for app in apps:
+        with app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+
+
+def test_what_was_compiled_once_is_not_compiled_at_the_next_start(
+    start: Callable[[], Browser], cast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = start().get("/sign-in")
+    kept = list((tmp_path / "templates").glob("*/*"))
+    assert len(kept) >= 3
+    assert {path.stat().st_mode & 0o077 for path in kept} == {0}
+
+    def compile_again(*_: Any, **__: Any) -> None:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(Templates, "compile", compile_again)
+    assert start().get("/sign-in").text == first.text
+
+
+def test_another_source_is_compiled_anew_and_what_was_kept_of_the_old_goes(
+    start: Callable[[], Browser], cast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start().get("/sign-in")
+    [before] = (tmp_path / "templates").iterdir()
+    for number, source in enumerate(compiled.SOURCES):
+        changed = tmp_path / f"source-{number}"
+        changed.mkdir()
+        (changed / "one.py").write_text("1")
+        state = compiled.state_of_sources()
+        monkeypatch.setattr(compiled, "SOURCES", [changed if one == source else one for one in compiled.SOURCES])
+        states = {state, compiled.state_of_sources()}
+        os.utime(changed / "one.py", (1, 1))
+        states.add(compiled.state_of_sources())
+        (changed / "one.py").write_text("11")
+        os.utime(changed / "one.py", (1, 1))
+        states.add(compiled.state_of_sources())
+        assert len(states) == 4, source
+    start().get("/sign-in")
+    [after] = (tmp_path / "templates").iterdir()
+    assert after != before
+    assert list(after.iterdir())
+
+
+@pytest.mark.parametrize("damage", [b"", b"j2", b"\0" * 4_000])
+def test_a_damaged_copy_is_made_anew(start: Callable[[], Browser], cast: Any, tmp_path: Path, damage: bytes) -> None:
+    start().get("/sign-in")
+    kept = list((tmp_path / "templates").glob("*/*"))
+    for path in kept:
+        path.write_bytes(damage)
+    start().get("/sign-in")
+    assert all(len(path.read_bytes()) > 500 for path in kept)
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-200])
+    start().get("/sign-in")
+
+
+def test_a_full_disk_keeps_nobody_from_a_page(
+    start: Callable[[], Browser], cast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    browser = start()
+    with monkeypatch.context() as disk:
+        disk.setattr(tempfile, "NamedTemporaryFile", full)
+        browser.get("/sign-in")
+    assert not list((tmp_path / "templates").glob("*/*"))
+    (tmp_path / "templates").rename(tmp_path / "elsewhere")
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "mkdir", full)
+        compiled.init_app(browser.app, tmp_path)
+    assert not (tmp_path / "templates").exists()
+
+
+def test_nothing_is_compiled_into_the_folder_of_another_account(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where root runs a command, the serving account could have laid a link there, or code to be run."""
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    probe = Flask("probe")
+    compiled.init_app(probe, tmp_path)
+    assert probe.jinja_env.bytecode_cache is None
+    assert not list(tmp_path.iterdir())
