@@ -3,23 +3,29 @@
 import hashlib
 import os
 import shutil
+import stat
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-import jinja2
 from flask import Flask
 from jinja2.bccache import Bucket, FileSystemBytecodeCache
 
 from portal.system import ROOT
 
-# What is compiled holds addresses of doors and names of static files too, and parts of other templates.
-SOURCES = (ROOT / "portal", ROOT / "templates", ROOT / "static", Path(jinja2.__file__).parent)
+FOLDERS = (ROOT / "portal", ROOT / "templates")  # what is compiled holds addresses of doors, and parts of other templates
+PACKAGES = ROOT / "requirements.txt"  # Jinja and all that it was compiled with
 
 
 class Compiled(FileSystemBytecodeCache):
-    """Jinja's cache in files; where one cannot be written, each process compiles for itself."""
+    """Jinja's cache in files. One that cannot be written or read is none: the process compiles for itself."""
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        try:
+            super().load_bytecode(bucket)
+        except Exception:  # damaged, in any of the ways in which Python refuses to read it
+            bucket.reset()
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         with suppress(OSError):
@@ -29,34 +35,38 @@ class Compiled(FileSystemBytecodeCache):
 def init_app(app: Flask, instance: Path | None) -> None:
     """Keep what is compiled in the instance, for exactly these sources; what was compiled of others goes.
 
-    Only in one that is ours, as with static files.
+    Only where nobody else can write: it is code that will be run.
     """
-    if instance is None or instance.stat().st_uid != os.geteuid():
-        return
-    kept = instance / "templates" / state_of_sources()
+    static_url: Any = app.jinja_env.globals["static_url"]
     try:
-        if not kept.exists():
-            shutil.rmtree(kept.parent, ignore_errors=True)
-            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:  # a full disk, for example
+        if instance is None or not _is_ours_alone(instance):
+            return
+        folder = instance / "compiled"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        kept = folder / digest_of_sources(static_url(""))
+        if not _is_ours_alone(folder):
+            return
+        for other in set(folder.iterdir()) - {kept}:
+            shutil.rmtree(other, ignore_errors=True)
+        kept.mkdir(mode=0o700, exist_ok=True)
+        if not _is_ours_alone(kept):
+            return
+    except OSError:  # a full disk, for example, or an editor's file that is gone by now
         return
     app.jinja_env.bytecode_cache = Compiled(str(kept), "%s")
 
 
-def state_of_sources() -> str:
-    """A digest over names, sizes and times of change of all that what is compiled may depend on; as Python does, it trusts those."""
-    digest = hashlib.sha256(sys.version.encode())
-    for source in SOURCES:
-        for line in sorted(_states(str(source))):
-            digest.update(line.encode())
-    return digest.hexdigest()[:16]
+def _is_ours_alone(folder: Path) -> bool:
+    about = folder.lstat()
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _states(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _states(entry.path) if entry.name != "__pycache__" else ()
-            else:
-                about = entry.stat()
-                yield f"{entry.path} {about.st_size} {about.st_mtime_ns}\n"
+def digest_of_sources(static: str) -> str:
+    """16 hexadecimal digits over the contents of all that decides what templates are compiled to; `static` stands for the static files."""
+    digest = hashlib.blake2b(f"{sys.version} {static}".encode(), digest_size=8)
+    found = [f"{folder}/{name}" for top in FOLDERS for folder, _, names in os.walk(top) for name in names if not name.startswith(".")]
+    for path in sorted(path for path in found if path.endswith((".py", ".html", ".txt"))):
+        with open(path, "rb") as file:
+            digest.update(f"\0{path}\0".encode() + file.read())
+    digest.update(PACKAGES.read_bytes())
+    return digest.hexdigest()

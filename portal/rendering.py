@@ -162,14 +162,16 @@ class Templates(Environment):
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         return str(super()._generate(Inliner(self).visit(source), *args, **kwargs))
 
-    def _pattern(self, template: str, kind: Any, cells: Any) -> Callable[[Any], str]:
+    def _pattern(self, template: str, kind: Any, cells_type: Any) -> Callable[[Any], str]:
         """What fills in a part of this kind, escaping those cells that it shows.
 
         Rendered away from any request: a pattern knows nothing of whoever asks first.
         """
-        placeholders = cells._make(Placeholder(f"\0{number}\0") for number in range(len(cells._fields)))
+        placeholders = cells_type._make(Placeholder(f"\0{number}\0") for number in range(len(cells_type._fields)))
         html = contextvars.Context().run(self.get_template(template).render, kind=kind, cells=placeholders)
         texts, shown = [plain(text) for text in PLACEHOLDER.split(html)[::2]], list(map(int, PLACEHOLDER.findall(html)))
+        if not shown:
+            return lambda _: texts[0]
         used = sorted(set(shown))  # cells that are escaped, each once
         order = [place for at, number in enumerate(shown) for place in (at, len(texts) + used.index(number))]
         put = itemgetter(*order, len(texts) - 1)  # text, cell, text, …

@@ -69,20 +69,20 @@ def current_theme() -> str:
     return theme if theme in THEMES else "system"
 
 
-class Frame(NamedTuple):
+class FrameKind(NamedTuple):
     """What decides how the frame of a page looks, as layouts/_top.html and _side.html draw it.
 
-    `doors` are those that the reader may enter: label, address, and whether the page is behind it. `door` is what the closed menu of a
+    `doors` are those that the reader may enter: label, address, and whether the page is behind it. `menu` is what the closed menu of a
     narrow page says.
     """
 
     role: str
     theme: str
     doors: tuple[tuple[str, str, bool], ...]
-    door: str
+    menu: str
 
 
-class Framed(NamedTuple):
+class FrameCells(NamedTuple):
     """Who reads, and the page's address."""
 
     organization_name: str
@@ -93,13 +93,13 @@ class Framed(NamedTuple):
     csrf_token: str
 
 
-def frame() -> tuple[Frame, Framed]:
-    """The frame of a page within an organization."""
+def frame() -> tuple[FrameKind, FrameCells]:
+    """The frame of a page within an organization, as `drawn` takes it."""
     who = reader() or current_user
     doors = tuple((label, rooms[0], any(_leads(request.path, room) for room in rooms)) for label, rooms in _open_to(who))
-    door = next((label for label, _, is_current in doors if is_current), "Menu")
-    framed = Framed(who.organization_name, who.full_name, who.username, who.email, request.full_path.rstrip("?"), csrf_token())
-    return Frame(who.role, current_theme(), doors, door), framed
+    menu = next((label for label, _, is_current in doors if is_current), "Menu")
+    cells = FrameCells(who.organization_name, who.full_name, who.username, who.email, request.full_path.rstrip("?"), csrf_token())
+    return FrameKind(who.role, current_theme(), doors, menu), cells
 
 
 def _open_to(who: Any) -> list[tuple[str, list[str]]]:

@@ -66,6 +66,10 @@ def test_a_field_that_is_changed_changes_nothing_else_of_the_document(admin: Bro
         ("[" * 30_000 + "]" * 30_000, "nested deeper than 20 levels"),
         ('{"a": ' * 30 + "1" + "}" * 30, "nested deeper than 20 levels"),
         ("[1]", "has to be an object"),
+        ("null", "has to be an object"),
+        (" \n null", "has to be an object"),
+        ("{" + ", ".join(f'"{key}": 1' for key in range(5_000)) + "}", "more than 1,000 keys"),
+        ('{"a": ' + "[" + "1," * 300_000 + "1]}", "larger than 64 KiB"),
         ("{'a': 1}", "a key in double quotes is missing here"),
         ('{"a": NaN}', "NaN is no number of JSON"),
         ('{"a": 1, "a": 2}', "this key stands twice in one object"),
@@ -73,7 +77,7 @@ def test_a_field_that_is_changed_changes_nothing_else_of_the_document(admin: Bro
         (f'{{"a": "{"x" * 65_536}"}}', "larger than 64 KiB"),
         ("", "a value is missing here"),
     ],
-    ids=range(9),
+    ids=range(13),
 )
 @pytest.mark.parametrize("typed", ["", "Hello"])
 def test_a_document_that_cannot_be_kept_is_seen_as_json_whatever_is_typed(
@@ -86,6 +90,13 @@ def test_a_document_that_cannot_be_kept_is_seen_as_json_whatever_is_typed(
     again = form_of(page, own)
     assert (again["view"], again["configuration"]) == ("json", document)
     assert kept(owner) == WRITTEN
+
+
+def test_a_document_that_what_was_typed_mends_is_taken(admin: Browser, own: str, owner: Any) -> None:
+    document = '{"greeting": "sk-proj-abcdefghijklmnopqrstuvwx"}'
+    send(admin, own, configuration=document, drawn=fingerprint(document).hex()[:16], **{"settings-greeting": "Hello"})
+    assert kept(owner).startswith('{"greeting": "Hello", "instructions"')
+    assert "sk-" not in kept(owner)
 
 
 def test_line_breaks_of_browsers_change_nothing(admin: Browser, own: str, owner: Any) -> None:

@@ -146,7 +146,7 @@ def test_no_count_goes_further_than_it_must(
     app: Flask, find: Any, cast: SimpleNamespace, catalogue: dict[str, list[Row]], monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
 ) -> None:
     wanted = len(expected(catalogue, True, False, FindAgents.model_validate(asked)))
-    limit, other = ("SEARCHED", "COUNTED") if {"q", "capability"} & asked.keys() else ("COUNTED", "SEARCHED")
+    limit, other = ("COUNTED_IN_SEARCH", "COUNTED") if {"q", "capability"} & asked.keys() else ("COUNTED", "COUNTED_IN_SEARCH")
     monkeypatch.setattr(finding, other, 1)
     monkeypatch.setattr(finding, limit, wanted)
     assert (find(**asked).total, find(**asked).counted) == (wanted, wanted)
@@ -160,7 +160,7 @@ def test_no_count_goes_further_than_it_must(
 def test_the_database_stops_counting_there(
     find: Any, catalogue: dict[str, list[Row]], monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
 ) -> None:
-    for limit in ("COUNTED", "SEARCHED"):
+    for limit in ("COUNTED", "COUNTED_IN_SEARCH"):
         monkeypatch.setattr(finding, limit, 100)
     assert find(owner="own", **asked).rows[0].total == 101
 

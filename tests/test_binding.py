@@ -5,21 +5,23 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask, g
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from portal import create_app
 from portal.audit import services as audit
 from portal.audit.commands import LookThrough
 from portal.auth import services as auth
+from portal.auth.models import IdempotencyKey
 from portal.database import connect, health, tenancy
-from portal.database.reading import Reading
+from portal.database.reading import Reading, add_rows
 from portal.extensions import db, transaction
 from portal.organizations import services as organizations
 from portal.organizations.models import Tenant
@@ -132,6 +134,36 @@ def test_a_reading_sees_what_its_transaction_wrote_and_nobody_else_does(narrow: 
     assert name.one(tenant=cast.acme.id).name == "Written"
     db.session.rollback()
     assert name.one(tenant=cast.acme.id).name == "CANARY-acme House"
+
+
+def test_rows_that_are_added_are_those_that_were_given(narrow: Flask, cast: SimpleNamespace) -> None:
+    tenancy.bind(cast.acme.id, role="org_admin")
+    before, moment = datetime.now(UTC), datetime(2100, 2, 28, 23, 59, 59, 123456, tzinfo=timezone(timedelta(hours=-9)))
+    action, common = 'Zoë\'s "100 %s" \\x41 \\u0041 {} 😀', {"tenant_id": cast.acme.id, "expires_at": moment}
+    rows = [
+        {**common, "key": bytes(range(256)), "action": action, "result_id": None},
+        {**common, "key": b"", "action": "", "result_id": uuid4()},
+    ]
+    add_rows(IdempotencyKey.__table__, rows)
+    assert db.session.info["wrote"]
+    found = db.session.execute(select(IdempotencyKey).order_by(IdempotencyKey.key.desc())).scalars().all()
+    assert [{name: getattr(row, name) for name in rows[0]} for row in found] == rows
+    assert all(before - timedelta(minutes=1) <= row.created_at <= datetime.now(UTC) for row in found), "the default of the database"
+    db.session.rollback()
+    wrong = [
+        {"action": "\0"},
+        {"action": "\ud800"},
+        {"tenant_id": cast.globex.id},
+        {"action": None},
+        {"result_id": "no id"},
+        {"nothing": 1},
+    ]
+    for said in wrong:
+        with pytest.raises((DBAPIError, UnicodeEncodeError)):
+            add_rows(IdempotencyKey.__table__, [{**rows[0], **said}])
+        db.session.rollback()
+    assert not db.session.execute(select(IdempotencyKey)).all()
+    db.session.rollback()
 
 
 def test_a_reading_that_fails_leaves_its_line_free_for_the_next_one_and_unbound(narrow: Flask, cast: SimpleNamespace) -> None:

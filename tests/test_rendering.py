@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from flask import Flask, render_template, render_template_string
 from jinja2 import ChoiceLoader, DictLoader
+from jinja2.bccache import bc_magic
 
 from portal import compiled, create_app
 from portal.extensions import db
-from portal.rendering import Templates, rows_of
+from portal.rendering import Templates, drawn, rows_of
 from portal.testing import Browser
 
 Kind, Cells = namedtuple("Kind", "mark"), namedtuple("Cells", "id name")
@@ -91,6 +93,31 @@ def test_a_row_cannot_decide_by_its_cells(write: Write, decides: str) -> None:
         rows_of("row.html", [(Kind("a"), Cells("1", ""))])
 
 
+def test_a_pattern_shows_each_cell_where_it_stands_and_none_where_none_does(write: Write) -> None:
+    write(none="<b>…{{ kind.mark }}</b>", one="{{ cells.name }}", twice="{{ cells.name }}-{{ cells.id }}-{{ cells.name }}")
+    cells = Cells("<1>", "Zoë")
+    shown = {name: str(drawn(f"{name}.html", Kind("é"), cells)) for name in ("none", "one", "twice")}
+    assert shown == {"none": "<b>&#8230;&#233;</b>", "one": "Zo&#235;", "twice": "Zo&#235;-&lt;1&gt;-Zo&#235;"}
+
+
+def test_two_who_see_the_same_frame_are_each_told_of_themselves(app: Flask, cast: Any) -> None:
+    """One pattern serves all who have a role, a theme and a door in common, whatever organization they are of."""
+    people = [cast.acme.admin, cast.acme.admin2, cast.globex.admin]
+    browsers = [Browser(app).sign_in(person) for person in people]
+    for _ in range(2):
+        pages = [browser.get("agents.index") for browser in browsers]
+        tokens = {str(token["value"]) for page in pages for token in page.select(".topbar [name=csrf_token]")}
+        assert len(tokens) == len(people)
+        for person, page in zip(people, pages, strict=True):
+            frame = page.select_one(".topbar").get_text(" ", strip=True)
+            assert all((other.email in frame) == (other is person) for other in people)
+    addresses = [
+        browser.get("agents.index", q=word).select_one(".topbar [name=next]")["value"]
+        for browser, word in zip(browsers[:2], "ab", strict=True)
+    ]
+    assert addresses == ["/agents?q=a", "/agents?q=b"]
+
+
 @pytest.mark.parametrize("asks", ["{{ csrf_token() }}", "{{ request.path }}", "{{ session.get('x') }}", "{{ frame() }}"])
 def test_a_pattern_knows_nothing_of_whoever_asks_first(write: Write, asks: str) -> None:
     write(row=asks)
@@ -121,7 +148,7 @@ def test_what_was_compiled_once_is_not_compiled_at_the_next_start(
     start: Callable[[], Browser], cast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = start().get("/sign-in")
-    kept = list((tmp_path / "templates").glob("*/*"))
+    kept = list((tmp_path / "compiled").glob("*/*"))
     assert len(kept) >= 3
     assert {path.stat().st_mode & 0o077 for path in kept} == {0}
 
@@ -136,37 +163,35 @@ def test_another_source_is_compiled_anew_and_what_was_kept_of_the_old_goes(
     start: Callable[[], Browser], cast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start().get("/sign-in")
-    [before] = (tmp_path / "templates").iterdir()
-    for number, source in enumerate(compiled.SOURCES):
-        changed = tmp_path / f"source-{number}"
-        changed.mkdir()
-        (changed / "one.py").write_text("1")
-        state = compiled.state_of_sources()
-        monkeypatch.setattr(compiled, "SOURCES", [changed if one == source else one for one in compiled.SOURCES])
-        states = {state, compiled.state_of_sources()}
-        os.utime(changed / "one.py", (1, 1))
-        states.add(compiled.state_of_sources())
-        (changed / "one.py").write_text("11")
-        os.utime(changed / "one.py", (1, 1))
-        states.add(compiled.state_of_sources())
-        assert len(states) == 4, source
+    [before] = (tmp_path / "compiled").iterdir()
+    one, packages = tmp_path / "source" / "within" / "one.html", tmp_path / "packages"
+    one.parent.mkdir(parents=True)
+    packages.touch()
+    (one.parent / ".#one.html").symlink_to("nowhere")  # as an editor leaves it while it has a file open
+    monkeypatch.setattr(compiled, "FOLDERS", (*compiled.FOLDERS, tmp_path / "source"))
+    monkeypatch.setattr(compiled, "PACKAGES", packages)
+    assert compiled.digest_of_sources("a") != compiled.digest_of_sources("b")
+    digests = {before.name, compiled.digest_of_sources("a")}
+    for path in (one, packages):
+        for content in "12":
+            path.write_text(content)
+            os.utime(path, (1, 1))
+            digests.add(compiled.digest_of_sources("a"))
+    assert len(digests) == 6
     start().get("/sign-in")
-    [after] = (tmp_path / "templates").iterdir()
+    [after] = (tmp_path / "compiled").iterdir()
     assert after != before
     assert list(after.iterdir())
 
 
-@pytest.mark.parametrize("damage", [b"", b"j2", b"\0" * 4_000])
-def test_a_damaged_copy_is_made_anew(start: Callable[[], Browser], cast: Any, tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"", b"j2", b"\0" * 4_000, bc_magic, bc_magic + b"\x80", 0.5, 0.9], ids=str)
+def test_a_damaged_copy_is_made_anew(start: Callable[[], Browser], cast: Any, tmp_path: Path, damage: bytes | float) -> None:
     start().get("/sign-in")
-    kept = list((tmp_path / "templates").glob("*/*"))
-    for path in kept:
-        path.write_bytes(damage)
+    whole = {path: path.read_bytes() for path in (tmp_path / "compiled").glob("*/*")}
+    for path, content in whole.items():
+        path.write_bytes(damage if isinstance(damage, bytes) else content[: int(len(content) * damage)])
     start().get("/sign-in")
-    assert all(len(path.read_bytes()) > 500 for path in kept)
-    for path in kept:
-        path.write_bytes(path.read_bytes()[:-200])
-    start().get("/sign-in")
+    assert {path: len(path.read_bytes()) for path in whole} == {path: len(content) for path, content in whole.items()}
 
 
 def test_a_full_disk_keeps_nobody_from_a_page(
@@ -179,18 +204,52 @@ def test_a_full_disk_keeps_nobody_from_a_page(
     with monkeypatch.context() as disk:
         disk.setattr(tempfile, "NamedTemporaryFile", full)
         browser.get("/sign-in")
-    assert not list((tmp_path / "templates").glob("*/*"))
-    (tmp_path / "templates").rename(tmp_path / "elsewhere")
+    assert not list((tmp_path / "compiled").glob("*/*"))
+    shutil.rmtree(tmp_path / "compiled")
     with monkeypatch.context() as disk:
         disk.setattr(os, "mkdir", full)
         compiled.init_app(browser.app, tmp_path)
-    assert not (tmp_path / "templates").exists()
+    assert not (tmp_path / "compiled").exists()
 
 
-def test_nothing_is_compiled_into_the_folder_of_another_account(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_is_taken_only_from_where_nobody_else_can_write(start: Callable[[], Browser], cast: Any, tmp_path: Path) -> None:
+    browser = start()
+    environment = browser.app.jinja_env
+    [kept] = (tmp_path / "compiled").iterdir()
+
+    def uses() -> bool:
+        environment.bytecode_cache = None
+        compiled.init_app(browser.app, tmp_path)
+        return environment.bytecode_cache is not None
+
+    assert uses()
+    for folder in (tmp_path, kept.parent, kept):
+        for open_to in (0o720, 0o702, 0o777):
+            folder.chmod(open_to)
+            assert not uses(), (folder, oct(open_to))
+        folder.chmod(0o700)
+        assert uses()
+    for folder in (kept, kept.parent):
+        folder.rename(tmp_path / "laid")
+        folder.symlink_to(tmp_path / "laid")
+        assert not uses(), folder
+        folder.unlink()
+        (tmp_path / "laid").rename(folder)
+        assert uses()
+
+
+def test_nothing_of_another_account_is_used_or_deleted(
+    start: Callable[[], Browser], cast: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where root runs a command, the serving account could have laid a link there, or code to be run."""
-    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    probe = Flask("probe")
-    compiled.init_app(probe, tmp_path)
-    assert probe.jinja_env.bytecode_cache is None
-    assert not list(tmp_path.iterdir())
+    browser = start()
+    stale = tmp_path / "compiled" / "of-another-day"
+    stale.mkdir()
+    with monkeypatch.context() as root:
+        root.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+        browser.app.jinja_env.bytecode_cache = None
+        compiled.init_app(browser.app, tmp_path)
+        assert browser.app.jinja_env.bytecode_cache is None
+    assert stale.exists()
+    compiled.init_app(browser.app, tmp_path)
+    assert not stale.exists()

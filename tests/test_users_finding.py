@@ -365,12 +365,12 @@ def test_beyond_ten_thousand_no_count_is_made(app: Flask, find: Any, owner: Any,
     assert users_shown(browser.get("users.index")) == "1–25 of 10,000"
     put(owner, [person(cast.acme.id, 10_000)])
     page = browser.get("users.index")
-    assert users_shown(page) == "25 shown, more than 10,000"
+    assert users_shown(page) == "25 shown of more than 10,000"
     second = browser.get(page.select_one("a[rel=next]")["href"])
-    assert users_shown(second) == "25 shown, more than 10,000"
+    assert users_shown(second) == "25 shown of more than 10,000"
     assert user_rows(browser.get(second.select_one("a[rel=prev]")["href"])) == user_rows(page)
     assert users_shown(browser.get("users.index", role="org_admin")) == "1–3 of 3"
-    assert users_shown(browser.get("users.index", sort="-name", rows=100)) == "100 shown, more than 10,000"
+    assert users_shown(browser.get("users.index", sort="-name", rows=100)) == "100 shown of more than 10,000"
 
 
 # The page

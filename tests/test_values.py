@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from zxcvbn import zxcvbn
@@ -415,11 +415,14 @@ def test_twins_by_case_share_a_key_and_others_do_not():
     assert email_key("mara@faß.de") != email_key("mara@fass.de")
 
 
-PARTS = st.text("abzAZ09_+-.!@\"' é\\", max_size=70)
+PARTS = st.text("abzAZ09_+-.!@\"'é\\", max_size=70)
 DOMAINS = st.one_of(
     st.text("abZ09-.é@[]1:ßİ", max_size=20),
     st.sampled_from(
         ["example.org", "EXAMPLE.org.", "münchen.de", "xn--mnchen-3ya.de", "localhost", "[192.0.2.1]", f"{'é' * 60}.de", "a.b", ""]
+    ),
+    st.sampled_from(
+        [".".join(["日" * 25] * 3) + ".de", ".".join(["xn--" + "wgv" * 8] * 3) + ".de", ".".join([("日" * 20).encode("idna").decode()] * 5)]
     ),
     st.integers(180, 250).map(lambda length: ("a" * 50 + ".") * (length // 51) + "a" * (length % 51) + ".org"),
 )
@@ -429,13 +432,13 @@ DOMAINS = st.one_of(
 @settings(max_examples=2_000, deadline=None)
 def test_an_address_is_one_where_the_library_says_so(local: str, domain: str) -> None:
     typed = f"{local}@{domain}"
+    assume(len(typed) <= 254)
     try:
         parts = validate_email(typed, check_deliverability=False)
         wanted = f"{unicodedata.normalize('NFC', parts.local_part.lower())}@{parts.ascii_domain.lower()}"
     except EmailNotValidError:
         wanted = None
-    if typed == " ".join(typed.split()) and len(typed) <= 254:
-        assert accepted_key(typed) == wanted
+    assert accepted_key(typed) == wanted
 
 
 def accepted_key(typed: str) -> str | None:

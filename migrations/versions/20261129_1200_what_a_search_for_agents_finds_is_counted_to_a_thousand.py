@@ -1,7 +1,8 @@
 """What a search for agents finds is counted to a thousand
 
-A search for one letter counted all that it fits, reading what is said of each of 5,000 agents to say a number nobody waits for. Now
-`find_agents` counts no further than it is asked to: the list to 10,000, a search to 1,000.
+A search for one letter counted all that fit it, reading what is said of each of 5,000 agents to say a number nobody waits for. Now
+`find_agents` counts an organization's own agents no further than it is asked to: the list to 10,000, a search to 1,000. What fragments
+lead to, and free and shared agents, are few and counted whole.
 """
 
 from alembic import op

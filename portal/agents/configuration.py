@@ -1,6 +1,7 @@
 """What the portal knows of an agent's configuration: its fields, how a form shows them, and how the document takes what was typed there.
 
-The document is JSON that is kept as it is written; the functions here take one that `read_configuration` accepts.
+The document is JSON that is kept as it is written; the functions here take one that `read_configuration` accepts,
+but for `merged`.
 """
 
 import json
@@ -215,7 +216,8 @@ def merged(written: str, typed: Mapping[str, str | None]) -> str:
 
     Untouched is what was left as it was shown, what was not shown, and what is missing in `typed` or None there. What was cleared goes,
     and with it a handover or limits that hold nothing else. Raises Invalid with the faults of what was changed, under the fields' names,
-    or under "configuration" where the document as a whole cannot be kept so.
+    or under "configuration" where the document as a whole cannot be kept so; ValueError or RecursionError for what is no JSON. A document
+    that `read_configuration` refuses is taken where what was typed mends it.
     """
     changes = dict(_changes(written, typed))
     if not changes:

@@ -9,7 +9,7 @@ from portal.database.reading import Reading
 from portal.errors import Invalid
 
 ROWS = 25
-COUNTED, SEARCHED = 10_000, 1_000  # no count goes further, that of what was typed even less
+COUNTED, COUNTED_IN_SEARCH = 10_000, 1_000  # no count goes further; where each text has to be read, less far
 IN_USE, STATES = ("on", "off"), ("on", "off", "unpublished", "withdrawn")  # in use: published and not withdrawn
 STATE = """CASE WHEN NOT a.is_active THEN 'withdrawn' WHEN a.published_version IS NULL THEN 'unpublished'
         WHEN a.is_enabled AND coalesce(s.is_on, true) THEN 'on' ELSE 'off' END AS state"""
@@ -54,7 +54,7 @@ def find(tenant_id: UUID, asked: FindAgents, *, sees_off: bool, sees_hidden_free
     place, _, place_id = (asked.after or "").rpartition(" ")
     if asked.after and not _is_id(place_id):
         raise Invalid("This link to a page of the list is not complete. Begin with the first page.")
-    counted = SEARCHED if asked.words or asked.capability else COUNTED
+    counted = COUNTED_IN_SEARCH if asked.words or asked.capability else COUNTED
     in_use = IN_USE if sees_off else ("on",)
     states = {"own": STATES if sees_off else in_use, "free": STATES if sees_off and sees_hidden_free else in_use, "shared": in_use}
     rows = PAGE(

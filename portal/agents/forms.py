@@ -9,7 +9,7 @@ from portal.agents.commands import EditAgent, MakeAgent, NameVersion, Nothing
 from portal.agents.configuration import Setting, faults, fields, merged, shown
 from portal.errors import Invalid
 from portal.forms import CreatingForm, EditingForm, ModelForm, NestedForm
-from portal.values import fingerprint, read_configuration
+from portal.values import fingerprint, read_configuration, seems_readable
 
 IN_LINES = ("long text", "lines")
 SettingsForm: Any = type(
@@ -96,10 +96,16 @@ class AgentForm(ModelForm):
         return fields()
 
     def _merged(self) -> str:
-        """The document with what the settings say; as it was where they, or it, cannot be taken."""
+        """The document with what the settings say; as it was where they, or it, cannot be taken.
+
+        Most are not read beforehand: they can be read, and what comes of them is read anyway. Where that fails, the fault is the
+        document's, which is then seen as JSON, or that of what was typed.
+        """
         document = (self.configuration.data or "").replace("\r\n", "\n")
         said = {one.name: self._said(one.key) for one in fields()}
         try:
+            if not seems_readable(document):
+                read_configuration(document)
             result = merged(document, said)
             self.refused = faults(result)
         except (Invalid, ValueError, RecursionError) as fault:

@@ -49,13 +49,19 @@ class ActOnMany(Confirmed):
             raise ValueError("Choose what is to be done.")
         return act
 
+    @field_validator("users", mode="before")
+    @classmethod
+    def few(cls, users: object) -> object:
+        """Counted before each is looked at."""
+        if isinstance(users, list) and len(users) > MOST:
+            raise ValueError(f"These are {len(users):,} accounts; select at most {MOST:,}, or all that fit a search.")
+        return users
+
     @field_validator("users")
     @classmethod
     def some(cls, users: list[UUID], info: ValidationInfo) -> list[UUID]:
         if not users and info.data.get("search") is None:
             raise ValueError("Select at least one account.")
-        if len(users) > MOST:
-            raise ValueError(f"These are {len(users):,} accounts; select at most {MOST:,}, or all that fit a search.")
         return list(dict.fromkeys(users))
 
     @property

@@ -29,7 +29,7 @@ class BulkForm(ConfirmingForm):
 
     def typed(self) -> dict[str, Any]:
         everybody = dict(parse_qsl(self.search.data or "")) if self.all.data else None
-        chosen = [] if self.all.data else (self.on_page.data or "").split() if self.page.data else self.users.data or []
+        chosen = [] if self.all.data else " ".join(self.on_page.raw_data or []).split() if self.page.data else self.users.data or []
         shown = {"number": self.number.data, "as_of": self.as_of.data} if self.as_of.data else None
         return {"act": self.act.data or "", "search": everybody, "users": chosen, "shown": shown, "password": self.password.data or ""}
 

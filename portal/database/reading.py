@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 from flask import Flask, current_app
 from psycopg2.extras import register_uuid
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
 from portal.database import connect, health, tenancy
@@ -60,11 +61,11 @@ class Writing(Reading):
         return self._within(session, parameters)
 
 
-def add_rows(table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows into a table (`Model.__table__`), as a Writing does: one statement, to which they go as one JSON document.
+def add_rows(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert at least one row into a table (`Model.__table__`), as a Writing does: one statement, to which they go as one JSON document.
 
-    All name the same columns; those that they do not name take their defaults. Values are texts without U+0000, numbers, booleans, None,
-    UUIDs, moments and bytes.
+    All name the same columns; the others take the defaults of the database, not those of the model, which an `id` has. Values are texts
+    without U+0000, numbers, booleans, None, UUIDs, moments and bytes. Raises SQLAlchemy's exceptions.
     """
     columns = ", ".join(rows[0])
     insert = f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table.name}, %(rows)s)"

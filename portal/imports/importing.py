@@ -164,7 +164,7 @@ def write(people: list[Person], nobodys: str | None, tally: Tally, by: Actor) ->
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = [
         {
-            "id": str(uuid7()),
+            "id": uuid7(),
             "tenant_id": by.tenant_id,
             "role": person.role,
             "email": person.email,
@@ -183,4 +183,4 @@ def write(people: list[Person], nobodys: str | None, tally: Tally, by: Actor) ->
     add_rows(User.__table__, rows)
     if nobodys is None:
         invitations.send_to_many([(row["id"], row["email"]) for row in rows], by=by)
-    bulk.note_import(tally, [(row["role"], row["id"]) for row in rows], "deactivated" if nobodys else "invited", by=by)
+    bulk.note_import(tally, [(row["role"], str(row["id"])) for row in rows], "deactivated" if nobodys else "invited", by=by)

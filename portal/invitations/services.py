@@ -140,7 +140,7 @@ def _mail(user: User, line: str | None, link: str, expires_at: datetime, by: Act
     return sent.id
 
 
-def send_to_many(people: Sequence[tuple[str, str]], *, by: Actor) -> None:
+def send_to_many(people: Sequence[tuple[UUID, str]], *, by: Actor) -> None:
     """Write the invitations of accounts that were just made (id, address), and their mails; the links stand in the mails only.
 
     A handful of statements for at most 1,000 people. The caller has asked the rules, and notes it in the audit log.

@@ -87,13 +87,15 @@ def queue_many(
     expires_at: datetime,
     **context: Any,
 ) -> list[UUID]:
-    """As `queue`, for many: each letter is a recipient and the `link` that this one gets. One statement; the ids in order."""
-    texts = [body.split(NOWHERE) for body in _rendered(template, {**context, "link": NOWHERE})]
+    """As `queue`, for many: each letter is a recipient and the `link` that this one gets. One statement; the ids in order.
+
+    The template shows `link` as it is, without a filter or a question about it: it is rendered once for all.
+    """
+    in_text, in_html = (body.split(NOWHERE) for body in _rendered(template, {**context, "link": NOWHERE}))
     common = {"tenant_id": tenant_id, "subject": " ".join(subject.split()), "expires_at": expires_at}
     rows: list[dict[str, Any]] = []
     for to, link in letters:
-        mail_id, (text, html) = uuid7(), (put.join(parts) for put, parts in zip((link, str(escape(link))), texts, strict=True))
-        bodies = {"body_text": text, "body_html": html}
+        mail_id, bodies = uuid7(), {"body_text": link.join(in_text), "body_html": str(escape(link)).join(in_html)}
         rows.append({**common, "id": mail_id, "message_id": _message_id(mail_id), "recipient": to, **bodies})
     add_rows(OutboxMail.__table__, rows)
     return [row["id"] for row in rows]

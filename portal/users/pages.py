@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
@@ -22,7 +22,7 @@ from portal.users import finding, services
 from portal.users.commands import ROWS, FindUsers
 from portal.users.forms import ColumnsForm, HandOverForm, RemoveForm, RoleForm
 from portal.users.models import User
-from portal.users.rows import Bar, Head, Others, acted_on, to_draw
+from portal.users.rows import Bar, Choices, Filters, Head, Token, Typed, acted_on, others, to_draw
 from portal.values import csv_line
 from portal.words import times
 
@@ -45,30 +45,6 @@ HISTORY = 50
 EXPORTED = ("id", "first_name", "last_name", "username", "email", "email_confirmed", "role", "state", "last_sign_in", "since")
 
 
-class Filters(NamedTuple):
-    """The selects above the table, as users/_filters.html draws them: name, label, the words of none, and value, words, chosen of each."""
-
-    selects: tuple[tuple[str, str, str, tuple[tuple[str, str, bool], ...]], ...]
-    rows: str
-
-
-class Typed(NamedTuple):
-    """What was typed beside them."""
-
-    q: str
-
-
-class Choices(NamedTuple):
-    """What the reader may keep for herself, as users/_choices.html draws it: value, words, whether it is so now."""
-
-    columns: tuple[tuple[str, str, bool], ...]
-    rows: tuple[tuple[int, bool], ...]
-
-
-class Token(NamedTuple):
-    csrf_token: str
-
-
 @blueprint.get("")
 @requires(policy.administers_organization)
 def index(actor: Actor) -> Response:
@@ -84,8 +60,8 @@ def index(actor: Actor) -> Response:
         counted=finding.COUNTED,
         to_draw=to_draw(found.rows, actor, shown, times(), _back_query(request.query_string.decode("ascii", "ignore"))),
         rows=rows,
-        head=_head(tuple(shown), "" if asked.state == "removed" else asked.column, falling=asked.falling),
-        others=Others("".join(f"{part}&" for part in [urlencode(asked.query(sort=None))] if part)),
+        head=_head(tuple(shown), None if asked.state == "removed" else asked.column, falling=asked.falling),
+        others=others(urlencode(asked.query(sort=None))),
         bar=Bar(tuple(policy.grantable_roles(actor))),
         acted_on=acted_on(found, urlencode(asked.query(rows=None))),
         filters=_filters(asked.role, asked.state, asked.verified, asked.signed_in, asked.rows, above=policy.is_platform(actor.role)),
@@ -230,8 +206,8 @@ def _filters(role: str, state: str, verified: str, signed_in: str, rows: str, *,
 
 
 @lru_cache(maxsize=1024)
-def _head(shown: tuple[str, ...], column: str, *, falling: bool) -> Head:
-    return Head(tuple((name, COLUMNS[name]) for name in shown), column, falling)
+def _head(shown: tuple[str, ...], sorted_by: str | None, *, falling: bool) -> Head:
+    return Head(tuple((name, COLUMNS[name]) for name in shown), sorted_by, falling)
 
 
 @lru_cache(maxsize=1024)

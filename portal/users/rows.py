@@ -1,4 +1,4 @@
-"""Rows of the table of users as their template shows them."""
+"""The page of users as its templates draw it: what is asked for, the table, the acts on many, and what may be chosen."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -11,6 +11,30 @@ from portal import policy
 from portal.actor import Actor
 from portal.signing import csrf_token
 from portal.users import finding
+
+
+class Filters(NamedTuple):
+    """The selects above the table, as users/_filters.html draws them: name, label, the words of none, and value, words, chosen of each."""
+
+    selects: tuple[tuple[str, str, str, tuple[tuple[str, str, bool], ...]], ...]
+    rows: str
+
+
+class Typed(NamedTuple):
+    """What was typed beside them."""
+
+    q: str
+
+
+class Choices(NamedTuple):
+    """What the reader may keep for herself, as users/_choices.html draws it: value, words, whether it is so now."""
+
+    columns: tuple[tuple[str, str, bool], ...]
+    rows: tuple[tuple[int, bool], ...]
+
+
+class Token(NamedTuple):
+    csrf_token: str
 
 
 class Kind(NamedTuple):
@@ -26,15 +50,15 @@ class Kind(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The head of the table: name and label of each column, which of them it is sorted by ("" where it has no order) and how."""
+    """The head of the table: name and label of each column, which of them it is sorted by (None where it has no order) and how."""
 
     columns: tuple[tuple[str, str], ...]
-    column: str
+    sorted_by: str | None
     falling: bool
 
 
 class Others(NamedTuple):
-    """What the list is asked for besides its order: what stands in a query before it, with its `&`."""
+    """What the list is asked for besides its order: what stands in the address before that, with its `&`, or empty."""
 
     others: str
 
@@ -46,12 +70,17 @@ class Bar(NamedTuple):
 
 
 class ActedOn(NamedTuple):
-    """Whom they are for: those on this page, with spaces between, or all that fit the search, which are `fitting` in words."""
+    """Whom the acts of a Bar are for: those on this page, with spaces between, or all that fit the search, which are `fitting` in words."""
 
     csrf_token: str
     search: str
     on_page: str
     fitting: str
+
+
+def others(query: str) -> Others:
+    """For a list that is asked for by this query, its order left away."""
+    return Others(f"{query}&" if query else "")
 
 
 def acted_on(found: finding.Found, search: str) -> ActedOn:

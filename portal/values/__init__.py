@@ -3,7 +3,7 @@
 from portal.values.accounts import EmailAddress, Username, clean_email, clean_email_and_key, clean_username, email_key, username_key
 from portal.values.address_rules import AddressField, address_fields
 from portal.values.addresses import Address, known_parts
-from portal.values.configurations import fault_of_text, json_sentence, line_and_column, read_configuration
+from portal.values.configurations import fault_of_text, json_sentence, line_and_column, read_configuration, seems_readable
 from portal.values.countries import countries, country_codes, country_name
 from portal.values.credentials import code_hash, credential_parts, new_code, new_credential
 from portal.values.documents import Member, member, members, pretty, rewritten
@@ -90,6 +90,7 @@ __all__ = [
     "read_csv",
     "reserved_subdomains",
     "rewritten",
+    "seems_readable",
     "sort_key",
     "strong_password",
     "suggest_subdomain",

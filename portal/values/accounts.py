@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 SHORTEST_USERNAME, LONGEST_USERNAME = 3, 64
 LONGEST_EMAIL = 254
-PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}@)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@")
+# An address in which nothing has another spelling, and which is as long as it looks, but for its domain.
+PLAIN = re.compile(r"(?=.{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?!.*xn--)([a-z0-9.-]+)", re.IGNORECASE | re.ASCII)
 LONGEST_LEGACY_USERNAME = 1_000
 LOOK_ALIKE_SCRIPTS = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"}
 
@@ -89,21 +90,24 @@ def email_key(text: str) -> str:
 
 
 def _key_of(text: str) -> str:
-    """Of an address as most are only the domain is looked at, which it often shares with the one before it."""
-    plain = PLAIN_LOCAL_PART.match(text)
+    """The key of an address of at most LONGEST_EMAIL characters.
+
+    Of a plain one only the domain is validated, once for all who share it. Any doubt goes to the library, whose sentence people see.
+    """
+    plain = PLAIN.fullmatch(text)
     if plain:
         with suppress(ValueError):
-            key = plain[0].lower() + _ascii_domain(text[plain.end() :])
-            if len(key) <= LONGEST_EMAIL:
-                return key
+            _demand_domain(plain[1].lower())
+            return text.lower()
     address = _validated(text)
     local = unicodedata.normalize("NFC", address.local_part.lower())
     return f"{local}@{address.ascii_domain.lower()}"
 
 
 @lru_cache(maxsize=4_096)
-def _ascii_domain(domain: str) -> str:
-    return _validated(f"a@{domain}").ascii_domain.lower()
+def _demand_domain(domain: str) -> None:
+    """Raises ValueError where no address can have it."""
+    _validated(f"a@{domain}")
 
 
 def _validated(text: str) -> "ValidatedEmail":

@@ -118,6 +118,11 @@ def read_configuration(written: str) -> dict[str, Any]:
     return found
 
 
+def seems_readable(written: str) -> bool:
+    """Whether a document may be an object within the limits, so that looking for something in it takes no longer than reading it."""
+    return written.lstrip()[:1] == "{" and len(written) <= LARGEST and written.count(":") <= MOST_KEYS
+
+
 def json_sentence(fault: json.JSONDecodeError) -> str:
     """Why a text is no JSON, and where, in a sentence."""
     return f"Line {fault.lineno}, column {fault.colno}: {SENTENCES.get(fault.msg, fault.msg[:1].lower() + fault.msg[1:])}."

@@ -63,7 +63,7 @@ def rewritten(written: str, changes: Mapping[tuple[str, ...], str | None]) -> st
     """The document with other values at these paths of keys, given as JSON text in one line; None takes a key away.
 
     All else stays as it is, byte for byte. A new key comes last in its object, in a line of its own where the others are; an object that
-    is missing, or null, is made; a key that goes takes its comma and its line along. `written` is what `read_configuration` accepts.
+    is missing, or null, is made; a key that goes takes its comma and its line along. `written` is JSON.
     Raises ValueError where a path leads through what is no object.
     """
     for path, text in changes.items():
