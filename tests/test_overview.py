@@ -59,12 +59,12 @@ def test_fewer_than_two_days_are_told_in_a_sentence_instead_of_a_chart(app: Flas
         return section.select_one(".sheet-body").get_text(" ", strip=True), bool(section.select("svg, table"))
 
     told, is_drawn = shown()
-    assert re.fullmatch(r"Sign-ins on \d+ \w+ \d{4}: 1\. The chart begins with the second day\.", told)
+    assert re.fullmatch(r"Sign-ins on \d+ \w+ \d{4}: 1\. A chart appears from the second day on\.", told)
     assert not is_drawn
     owner.execute("UPDATE audit_entries SET at = at - interval '1 day'")
     assert shown()[1]
     owner.execute("TRUNCATE audit_entries")
-    assert shown() == ("Nothing was measured yet: there is no audit log yet. The chart begins with the second day.", False)
+    assert shown() == ("Nothing was measured yet: there is no audit log yet. A chart appears from the second day on.", False)
 
 
 def test_a_step_is_gone_once_the_facts_fulfil_it(app: Flask, cast: SimpleNamespace) -> None:

@@ -297,7 +297,7 @@ def test_a_given_database_is_migrated_and_served_where_the_owner_is_known(cluste
             owner = libpq_url(urls["owner"]).partition("@")[0]
             assert not [pid for pid in tree if "portal.serve" not in tree[pid] and owner in Path(f"/proc/{pid}/environ").read_text()]
             _the_worker_cleans_up(urls)
-            assert {path.name for path in (place / "instance").iterdir()} == {"lock", "locks", "static"}
+            assert {path.name for path in (place / "instance").iterdir()} == {"compiled", "lock", "locks", "static"}
             assert portal.stop() == 0
             assert gone(tree)
     finally:
@@ -310,7 +310,7 @@ def _the_worker_cleans_up(urls: dict[str, str]) -> None:
     one(urls["owner"], "INSERT INTO rate_limits (key, hits, expires) VALUES ('old', 1, 1), ('new', 1, 1e11)")
     with closing(psycopg2.connect(libpq_url(urls["worker"]))) as connection:
         connection.autocommit = True
-        assert clean_up(connection) == 1
+        clean_up(connection)  # the worker that was just started may have been faster
     assert one(urls["owner"], "SELECT string_agg(key, ' ') FROM rate_limits WHERE key IN ('old', 'new')") == "new"
 
 

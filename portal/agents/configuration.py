@@ -27,7 +27,7 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3}
 # What a browser does not send back as it was shown; line breaks come back, as breaks of its own.
 UNSENT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 UNSENT_BYTES = bytes(byte for byte in range(128) if UNSENT.match(chr(byte)))
-UNSENT_LATER = re.compile(b"\xc2[\x80-\x9f]"), re.compile(b"\xed[\xa0-\xbf]")  # as UTF-8 writes the others
+UNSENT_LATER = {b"\xc2": re.compile(b"\xc2[\x80-\x9f]"), b"\xed": re.compile(b"\xed[\xa0-\xbf]")}  # as UTF-8 writes the others
 
 
 class Number(str):
@@ -288,7 +288,9 @@ def _is_unsent(text: str, *, of: str) -> bool:
 def _unsent(text: str) -> re.Match[str] | None:
     """The first that a browser does not send back; that there is none is known many times quicker."""
     encoded = text.encode("utf-8", "surrogatepass")
-    if len(encoded.translate(None, UNSENT_BYTES)) == len(encoded) and not any(later.search(encoded) for later in UNSENT_LATER):
+    if len(encoded.translate(None, UNSENT_BYTES)) == len(encoded) and not any(
+        first in encoded and later.search(encoded) for first, later in UNSENT_LATER.items()
+    ):
         return None
     return UNSENT.search(text)
 
@@ -303,9 +305,9 @@ def _changes(written: str, typed: Mapping[str, str | None]) -> Iterator[tuple[Se
 
 
 def _tidy(typed: str, kind: str) -> str:
-    lines = re.sub(r"\r\n?", "\n", typed)
+    lines = typed.replace("\r\n", "\n").replace("\r", "\n")
     if kind == "long text":
-        return lines if lines.strip() else ""
+        return "" if lines.isspace() else lines
     if kind == "lines":
         return "\n".join(dict.fromkeys(line.strip() for line in lines.split("\n") if line.strip()))
     return " ".join(typed.split())

@@ -13,7 +13,7 @@ VALUES = 3  # of each column, to tell what it holds
 CELL = 40  # characters of such a value
 # What a column is called in a header, folded, without what is neither letter nor digit.
 HEADERS = {
-    "email": ("email", "mail", "emailaddress", "mailaddress"),
+    "email": ("email", "mail", "emailaddress", "mailaddress", "emailadresse", "courriel", "adressemail", "correo", "correoelectronico"),
     "first_name": ("firstname", "givenname", "forename", "vorname", "prenom", "nombre"),
     "last_name": ("lastname", "surname", "familyname", "nachname", "familienname", "nom", "apellido", "apellidos"),
     "username": ("username", "login", "loginname", "account", "benutzername", "user"),

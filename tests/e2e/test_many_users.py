@@ -181,7 +181,7 @@ def test_columns_that_the_header_does_not_tell_are_matched_by_hand(
     page.get_by_label("CSV file").set_input_files({"name": "people.csv", "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name="Look through the file").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("What the columns hold")
-    expect(page.locator("main")).to_contain_text("The header does not tell all that is needed. No column holds the e-mail; choose one.")
+    expect(page.locator("main")).to_contain_text("We could not tell what every column holds. No column holds the e-mail; choose one.")
     expect(page.get_by_label("Vorname")).to_have_value("first_name")
     expect(page.locator("tbody tr").first).to_contain_text("mara@x.example, ola@x.example")
     if script:
