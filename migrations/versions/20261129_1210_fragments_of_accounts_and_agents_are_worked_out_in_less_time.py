@@ -1,6 +1,6 @@
 """Fragments of accounts and agents are worked out in less time
 
-Writing an account hashes its fragments for the index of searches: 0.14 to 0.3 ms a row, half of what an import took the database.
+Writing an account hashes its fragments for the index of searches: 0.14 to 0.3 ms a row, two fifths of what it took the database.
 Walked through in plpgsql, with the organization hashed once, they take a fifth of that. They are the same, so that the indexes stay: an
 index counts a fragment once, however often it stands in an account.
 """

@@ -1,7 +1,7 @@
 """What the portal knows of an agent's configuration: its fields, how a form shows them, and how the document takes what was typed there.
 
-The document is JSON that is kept as it is written; the functions here take one that `read_configuration` accepts,
-but for `merged`.
+The document is JSON that is kept as it is written; the functions here take one that `read_configuration` accepts;
+`merged` also others.
 """
 
 import json

@@ -109,12 +109,10 @@ class AgentForm(ModelForm):
             result = merged(document, said)
             self.refused = faults(result)
         except (Invalid, ValueError, RecursionError) as fault:
-            if not self._is_readable():
-                self.view.data = "json"
-            elif isinstance(fault, Invalid):
+            if isinstance(fault, Invalid) and self._is_readable():
                 self.refused = fault.fields
             else:
-                raise
+                self.view.data = "json"
             return document
         return result
 

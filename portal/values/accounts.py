@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHORTEST_USERNAME, LONGEST_USERNAME = 3, 64
 LONGEST_EMAIL = 254
-# An address in which nothing has another spelling, and which is as long as it looks, but for its domain.
+# An address that has no other spelling than in capitals: its length is what is seen, and only its domain is still to be asked about.
 PLAIN = re.compile(r"(?=.{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?!.*xn--)([a-z0-9.-]+)", re.IGNORECASE | re.ASCII)
 LONGEST_LEGACY_USERNAME = 1_000
 LOOK_ALIKE_SCRIPTS = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"}
